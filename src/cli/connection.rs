@@ -1,0 +1,30 @@
+//! Where the server is, and the runtime that talks to it: what every client command shares.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::client::Client;
+
+/// The server a command talks to.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ServerUrl {
+    /// Where the server listens
+    #[arg(long, env = "SCROLLBACK_URL", default_value = "http://127.0.0.1:4437")]
+    pub(super) url: String,
+}
+
+impl ServerUrl {
+    /// A client of that server.
+    pub(super) fn client(&self) -> Result<Client> {
+        Ok(Client::new(&self.url)?)
+    }
+}
+
+/// Runs a client command to its end on this thread.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A read of standard input cannot be cut short, and must not hold up the end.
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,143 @@
+//! The command line: what was typed, one file for each command. It knows the server only by its
+//! settings and over HTTP. Invariant: an error is one line that says what to do.
+
+mod append;
+mod bench;
+mod completions;
+mod connection;
+mod demo;
+mod output;
+mod read;
+mod salvage;
+mod serve;
+mod stat;
+mod stream_name;
+mod streams;
+mod tail;
+mod verify;
+
+use std::{io, process::ExitCode};
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::{connection::block_on, output::notice};
+
+/// The exit status of an offline check that could not be made.
+const COULD_NOT_RUN: u8 = 2;
+
+/// A durable, append-only event log for chat and agent sessions
+#[derive(Debug, Parser)]
+#[command(name = "scrollback", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Append(append::Append),
+    Read(read::Read),
+    Tail(tail::Tail),
+    Streams(streams::Streams),
+    Stat(stat::Stat),
+    Demo(demo::Demo),
+    Verify(verify::Verify),
+    Salvage(salvage::Salvage),
+    Bench(bench::Bench),
+    Completions(completions::Completions),
+}
+
+/// Does what the arguments of this process say.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(status) => status,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            notice(&format!("error: {}", one_line(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Verify(verify) => return verify.run(),
+        Command::Salvage(salvage) => return salvage.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Append(append) => block_on(append.run()),
+        Command::Read(read) => block_on(read.run()),
+        Command::Tail(tail) => block_on(tail.run()),
+        Command::Streams(streams) => block_on(streams.run()),
+        Command::Stat(stat) => block_on(stat.run()),
+        Command::Demo(demo) => block_on(demo.run()),
+        Command::Bench(bench) => bench.run(),
+        Command::Completions(completions) => completions.run(Cli::command()),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// Whoever read our output has had enough: that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ordinary_command_lines_are_understood() {
+        for line in [
+            "serve --listen 127.0.0.1:0 --data-dir d --retention 30d --log-format json --print-config",
+            "append abc --text",
+            "read session:abc --from 5 --limit 10 --channels terminal,message",
+            "tail agents/x --from 0 --url http://127.0.0.1:1",
+            "streams --prefix sessions/ --json",
+            "stat config:ai",
+            "demo --session team-chat --speed 0.5x",
+            "bench append --writers 256 --streams 1000 --batch 100 --protocol ds --duration 500ms",
+            "verify --data-dir d",
+            "salvage --data-dir d --json",
+            "bench idle --pid 1",
+            "completions bash",
+        ] {
+            let typed = ["scrollback"].into_iter().chain(line.split(' '));
+            assert!(Cli::try_parse_from(typed).is_ok(), "{line}");
+        }
+        for line in [
+            "",
+            "read",
+            "read abc --from -1",
+            "tail session:*",
+            "serve --retention 30",
+            "demo --speed 0x",
+        ] {
+            let typed = ["scrollback"].into_iter().chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(typed).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_broken_pipe_is_told_apart_and_other_errors_are_one_line() {
+        let pipe =
+            anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
+        assert!(is_broken_pipe(&pipe));
+        let other = anyhow::anyhow!("a\n  b").context("c");
+        assert!(!is_broken_pipe(&other));
+        assert_eq!(one_line(&other), "c: a b");
+    }
+}

@@ -1,0 +1,124 @@
+//! `scrollback serve`: merges flags, environment, file and defaults into settings, and hands
+//! them to the server. Whoever is more explicit wins: a flag over a variable over the file.
+
+use std::{
+    fs,
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, builder::FalseyValueParser};
+
+use crate::server::{
+    self,
+    settings::{LogFormat, Settings, parse_span},
+    telemetry,
+};
+
+/// Run the server
+#[derive(Debug, Default, Args)]
+pub(super) struct Serve {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:4437]
+    #[arg(long, env = "SCROLLBACK_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Folder of the log [default: scrollback-data]
+    #[arg(long, env = "SCROLLBACK_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How long records are kept where a stream does not say [default: 30d]
+    #[arg(long, env = "SCROLLBACK_RETENTION", value_name = "SPAN", value_parser = parse_span)]
+    retention: Option<Duration>,
+    /// Settings file in TOML
+    #[arg(long, env = "SCROLLBACK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen beyond loopback although there is no authentication
+    #[arg(long, env = "SCROLLBACK_INSECURE_NO_AUTH", value_parser = FalseyValueParser::new())]
+    insecure_no_auth: bool,
+    /// Form of the server's own log: pretty or json
+    #[arg(long, env = "SCROLLBACK_LOG_FORMAT", value_name = "FORM", value_parser = log_format)]
+    log_format: Option<LogFormat>,
+    /// What of it is shown, such as info or scrollback=debug
+    #[arg(long, env = "SCROLLBACK_LOG", value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// Print the settings as a file would say them, and end
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Serve {
+    /// Runs the server until it is told to stop.
+    pub(super) fn run(self) -> Result<()> {
+        let file = self.config.as_deref().map(read_file).transpose()?;
+        let print_config = self.print_config;
+        let settings = self.over(file.unwrap_or_default());
+        settings.check()?;
+        if print_config {
+            let text = toml::to_string(&settings)?;
+            return Ok(io::stdout().write_all(text.as_bytes())?);
+        }
+        start(settings)
+    }
+
+    /// The settings with what was typed laid over what the file says.
+    fn over(self, file: Settings) -> Settings {
+        Settings {
+            listen: self.listen.unwrap_or(file.listen),
+            data_dir: self.data_dir.unwrap_or(file.data_dir),
+            retention: self.retention.unwrap_or(file.retention),
+            log_format: self.log_format.unwrap_or(file.log_format),
+            log_filter: self.log_filter.unwrap_or(file.log_filter),
+            insecure_no_auth: self.insecure_no_auth || file.insecure_no_auth,
+        }
+    }
+}
+
+fn start(settings: Settings) -> Result<()> {
+    telemetry::install(settings.log_format, &settings.log_filter)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async { server::run(settings, server::signals()?).await })
+}
+
+fn read_file(path: &Path) -> Result<Settings> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the settings file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("in the settings file {}", path.display()))
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write pretty or json".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_wins_over_the_file_and_the_file_over_the_defaults() {
+        let file: Settings =
+            toml::from_str("listen = \"127.0.0.1:1\"\nretention = \"7d\"\nlog_filter = \"warn\"")
+                .unwrap();
+        let typed = Serve {
+            retention: Some(Duration::from_mins(1)),
+            log_format: Some(LogFormat::Json),
+            ..Serve::default()
+        };
+        let settings = typed.over(file);
+        assert_eq!(settings.listen.port(), 1);
+        assert_eq!(settings.retention, Duration::from_mins(1));
+        assert_eq!(settings.log_format, LogFormat::Json);
+        assert_eq!(settings.log_filter, "warn");
+        assert_eq!(settings.data_dir, Settings::default().data_dir);
+    }
+
+    #[test]
+    fn a_settings_file_that_is_not_there_is_named() {
+        let error = read_file(Path::new("/nowhere/s.toml")).unwrap_err();
+        assert!(format!("{error:#}").contains("/nowhere/s.toml"));
+    }
+}

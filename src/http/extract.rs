@@ -1,0 +1,108 @@
+//! From a request to the domain's values: stream paths out of routes, kinds of content out of
+//! headers.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequestParts, RawPathParams},
+    http::{HeaderMap, HeaderValue, header::CONTENT_TYPE, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::error::Fail;
+use crate::{
+    log::StreamPath,
+    wire::{self, code::Code},
+};
+
+/// The stream that a route names: `{path}` is its path, `{id}` the session's id.
+pub(super) async fn stream_path(parts: &mut Parts) -> Result<StreamPath, Fail> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| Fail::new(Code::InvalidPath, "the path is not UTF-8"))?;
+    match params.iter().next() {
+        Some(("id", id)) => Ok(StreamPath::session(id)?),
+        Some((_, path)) => Ok(StreamPath::parse(path)?),
+        None => Err(Fail::new(Code::InvalidPath, "the path names no stream")),
+    }
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One JSON value.
+    Json,
+    /// One JSON value a line.
+    Ndjson,
+}
+
+/// What the request says its body is.
+pub(super) fn kind(headers: &HeaderMap) -> Result<Kind, Fail> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Err(unsupported("the request has no Content-Type"));
+    };
+    if value.as_bytes() == wire::JSON.as_bytes() {
+        return Ok(Kind::Json);
+    }
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    let kind = match parts.next().unwrap_or_default() {
+        wire::JSON => Kind::Json,
+        wire::NDJSON | "application/ndjson" => Kind::Ndjson,
+        other if other.starts_with("application/") && other.ends_with("+json") => Kind::Json,
+        other => return Err(unsupported(&format!("this route does not take {other:?}"))),
+    };
+    let charset = parts.find_map(|part| part.strip_prefix("charset="));
+    match charset.map(|charset| charset.trim_matches('"')) {
+        None | Some("utf-8" | "utf8" | "us-ascii") => Ok(kind),
+        Some(other) => Err(unsupported(&format!("JSON is UTF-8, not {other:?}"))),
+    }
+}
+
+/// The body is of a kind that the route does not take.
+pub(super) fn unsupported(message: &str) -> Fail {
+    let hint = "send Content-Type: application/json, or application/x-ndjson for one event a line";
+    Fail::new(Code::UnsupportedContentType, format!("{message}; {hint}"))
+}
+
+/// A JSON answer.
+pub(super) fn json(answer: &impl Serialize) -> Result<Response, Fail> {
+    match serde_json::to_vec(answer) {
+        Ok(body) => Ok(json_bytes(body.into())),
+        Err(error) => Err(Fail::new(Code::Internal, error.to_string())),
+    }
+}
+
+/// A JSON answer that is written already.
+pub(super) fn json_bytes(body: Bytes) -> Response {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static(wire::JSON));
+    let mut response = body.into_response();
+    response.headers_mut().insert(content_type.0, content_type.1);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_of(text: &'static str) -> Option<Kind> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(text));
+        kind(&headers).ok()
+    }
+
+    #[test]
+    fn json_is_taken_under_each_of_its_names() {
+        for text in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/cloudevents+json",
+        ] {
+            assert_eq!(kind_of(text), Some(Kind::Json), "{text}");
+        }
+        assert_eq!(kind_of("application/x-ndjson"), Some(Kind::Ndjson));
+        for text in ["", "text/plain", "text/json", "application/json; charset=latin1", "json"] {
+            assert_eq!(kind_of(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What every answer goes through, and the answers where no handler is. One thin step each: the
+//! path of an append has no layer that allocates.
+
+use std::any::Any;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{
+        HeaderName, HeaderValue,
+        header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    },
+    response::{IntoResponse, Response},
+};
+
+use super::error::Fail;
+use crate::{metrics::Metrics, wire::code::Code};
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// Adds the headers that keep browsers from misreading an answer, and counts our own failures.
+pub(super) fn finish(mut response: Response, metrics: &Metrics) -> Response {
+    if response.status().is_server_error() {
+        metrics.server_errors.inc();
+    }
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// The last fence: a defect costs one request, not the connection's neighbours.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
+pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Response<Body> {
+    let text = payload.downcast_ref::<&str>().copied();
+    let reason = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(reason, "a request failed by a defect");
+    Fail::new(Code::Internal, "the server failed on this request; it is in its log").into_response()
+}
+
+/// The answer where no route is.
+pub(super) async fn no_such_route(request: Request) -> Fail {
+    let path = request.uri().path();
+    let message = format!("there is nothing at {path}; GET / says where to go");
+    Fail::new(Code::NotFound, message)
+}
+
+/// The answer where a route has other methods.
+pub(super) async fn no_such_method(request: Request) -> Fail {
+    let (method, path) = (request.method(), request.uri().path());
+    let message = format!("{path} does not take {method}; the Allow header says what it takes");
+    Fail::new(Code::MethodNotAllowed, message)
+}

@@ -1,0 +1,149 @@
+//! Appends of events: one, an array (atomic), or NDJSON (see `ndjson.rs`).
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{Request, State},
+    response::Response,
+};
+use serde_json::value::RawValue;
+
+use super::ndjson;
+use crate::{
+    http::{
+        App,
+        body::Incoming,
+        error::Fail,
+        extract::{Kind, json, kind, stream_path, unsupported},
+        params::{Params, wrong},
+    },
+    limits,
+    log::{self, Append, AppendError, Appended, Offset, StreamPath},
+    session::{EventBatch, EventError, EventId, Rules},
+    wire::bodies::{AppendAnswer, BatchAnswer},
+};
+
+/// `POST /api/streams?sessionId=ID`: one message.
+pub(in crate::http) async fn message(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (parts, body) = request.into_parts();
+    let params = Params::of(&parts.uri)?;
+    let id = params.get("sessionId")?.ok_or_else(|| {
+        wrong("sessionId", "is missing; it says which session the message belongs to")
+    })?;
+    let path = StreamPath::session(id)
+        .map_err(|error| wrong("sessionId", &format!("is no session id: {error}")))?;
+    let expected = params.offset("expectedOffset")?;
+    if kind(&parts.headers)? != Kind::Json {
+        return Err(unsupported("this route takes one message"));
+    }
+    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    one(&app, &path, &body, Rules::Message, expected).await
+}
+
+/// `POST /api/sessions/{id}/events`, `POST /api/events/{path}`: events.
+pub(in crate::http) async fn to_path(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (mut parts, body) = request.into_parts();
+    let path = stream_path(&mut parts).await?;
+    let expected = Params::of(&parts.uri)?.offset("expectedOffset")?;
+    match kind(&parts.headers)? {
+        Kind::Ndjson => {
+            let incoming = Incoming::new(body, &**app.log().clock());
+            json(&ndjson::append_all(&app, &path, expected, incoming).await?)
+        }
+        Kind::Json => {
+            let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+            if body.trim_ascii_start().first() == Some(&b'[') {
+                many(&app, &path, &body, expected).await
+            } else {
+                one(&app, &path, &body, Rules::Event, expected).await
+            }
+        }
+    }
+}
+
+/// Appends a batch in one step.
+pub(super) async fn append(
+    app: &App,
+    path: &StreamPath,
+    batch: EventBatch,
+    expected: Option<Offset>,
+) -> Result<(Vec<EventId>, Appended), AppendError> {
+    let (ids, records) = batch.finish();
+    let spec = app.json();
+    let append = Append {
+        records: records.into_iter().collect(),
+        expected,
+        create: Some(spec.clone()),
+        content_type: Some(Arc::clone(&spec.content_type)),
+    };
+    Ok((ids, app.log().append(path, append).await?))
+}
+
+async fn one(
+    app: &App,
+    path: &StreamPath,
+    body: &Bytes,
+    rules: Rules,
+    expected: Option<Offset>,
+) -> Result<Response, Fail> {
+    let mut batch = EventBatch::with_capacity(body.len() + ENVELOPE_BYTES);
+    batch.push(body, rules, &app.maker())?;
+    let appended = append(app, path, batch, expected).await;
+    let (ids, appended) =
+        appended.map_err(|error| Fail::from(error).with(|problem| problem.index = None))?;
+    json(&AppendAnswer {
+        ok: true,
+        offset: appended.last.0,
+        id: ids.first().map(|id| id.text.to_string()).unwrap_or_default(),
+        duplicate: appended.placed.iter().all(|placed| placed.duplicate),
+    })
+}
+
+/// What the envelope adds to an event at most, but for its own names.
+const ENVELOPE_BYTES: usize = 192;
+
+async fn many(
+    app: &App,
+    path: &StreamPath,
+    body: &Bytes,
+    expected: Option<Offset>,
+) -> Result<Response, Fail> {
+    let batch = batch_of(app, body)?;
+    let (ids, appended) = append(app, path, batch, expected).await?;
+    let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count();
+    json(&BatchAnswer {
+        ok: true,
+        offset: appended.last.0,
+        count: ids.len() as u64,
+        duplicates: duplicates as u64,
+        offsets: appended.placed.iter().map(|placed| placed.offset.0).collect(),
+        ids: ids.iter().map(|id| id.text.to_string()).collect(),
+    })
+}
+
+fn batch_of(app: &App, body: &Bytes) -> Result<EventBatch, Fail> {
+    let Ok(text) = std::str::from_utf8(body) else {
+        log::json::validate(body)?;
+        return Err(EventError::NotUtf8.into());
+    };
+    let elements: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|error| Fail::from(log::json::JsonError::from(error)))?;
+    if elements.len() > limits::BATCH_RECORDS_MAX {
+        let (count, max) = (elements.len(), limits::BATCH_RECORDS_MAX);
+        return Err(AppendError::BatchCount { count, max }.into());
+    }
+    let maker = app.maker();
+    let mut batch = EventBatch::with_capacity(body.len() + elements.len() * ENVELOPE_BYTES);
+    for (index, element) in elements.into_iter().enumerate() {
+        let pushed = batch.push_parsed(element.get(), Rules::Event, &maker);
+        pushed.map_err(|error| Fail::from(error).with(|problem| problem.index = Some(index)))?;
+    }
+    Ok(batch)
+}

@@ -1,0 +1,334 @@
+//! Live reads: the events of a stream as server-sent events, from any offset on, for as long as
+//! the client stays.
+//!
+//! Driven by the client's pace: the next page is read when the last one has been taken, so a slow
+//! client costs one page and loses nothing.
+
+use std::{convert::Infallible, sync::Arc};
+
+use async_stream::stream;
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderName, HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+        request::Parts,
+    },
+    response::{IntoResponse, Response},
+};
+use futures_util::Stream;
+
+use super::{events::filter_of, frames::Frames, streams::epoch_text};
+use crate::{
+    http::{
+        App,
+        error::Fail,
+        extract::stream_path,
+        params::{Params, wrong},
+        state::Seat,
+    },
+    limits,
+    log::{
+        self, LivePage, Offset, PageLimit, ReadError, Reader, Step, StreamInfo, StreamPath,
+        parse_offset,
+    },
+    session::{Filter, Stored},
+    wire::{
+        self,
+        bodies::{EndData, EndReason, PlaceData, ResetData, ResetReason},
+        code::Code,
+        sse,
+    },
+};
+
+/// `GET /api/sessions/{id}/stream`, `GET /api/follow/{path}`.
+pub(in crate::http) async fn of_path(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (mut parts, _) = request.into_parts();
+    let path = stream_path(&mut parts).await?;
+    let asked = Asked::of(&parts)?;
+    let info = app.log().info(&path).await?;
+    super::events::must_hold_json(&info)?;
+    if app.stopping().is_cancelled() {
+        return Err(log::Refused::Closed.into());
+    }
+    let seat = app.seat().ok_or_else(|| {
+        Fail::new(
+            Code::TooManyReaders,
+            "the server has as many live readers as it takes; try again shortly",
+        )
+    })?;
+    let (live, reset) = open(app, &path, asked, &info, seat).await?;
+    let mut opening = Vec::from(sse::PREAMBLE);
+    if let Some(reset) = reset {
+        opening.extend_from_slice(&named(sse::RESET, reset.resume_from, &reset));
+    }
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(wire::EVENT_STREAM)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    Ok((headers, Body::from_stream(frames(live, opening.into()))).into_response())
+}
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    After(Offset),
+    Now,
+    Time(u64),
+}
+
+/// What the client asked for.
+struct Asked {
+    place: Place,
+    filter: Filter,
+    limit: Option<usize>,
+    stays: bool,
+    epoch: Option<String>,
+}
+
+impl Asked {
+    fn of(parts: &Parts) -> Result<Self, Fail> {
+        let params = Params::of(&parts.uri)?;
+        Ok(Self {
+            place: place(&params, &parts.headers)?,
+            filter: filter_of(&params)?,
+            limit: params.number("limit", 1..=usize::MAX)?,
+            stays: params.flag("live")?.unwrap_or(true),
+            epoch: params.get("epoch")?.map(str::to_owned),
+        })
+    }
+}
+
+fn place(params: &Params<'_>, headers: &HeaderMap) -> Result<Place, Fail> {
+    let from = match params.get("fromOffset")? {
+        Some("now") => Some(Place::Now),
+        _ => params.offset("fromOffset")?.map(Place::After),
+    };
+    let time = params.number("fromTimestamp", 0..=usize::MAX)?.map(|ms| Place::Time(ms as u64));
+    if from.is_some() && time.is_some() {
+        return Err(wrong("fromTimestamp", "cannot stand beside `fromOffset`"));
+    }
+    // What the client saw last wins over what it asked for when it first connected.
+    let seen = last_event_id(headers)?.map(Place::After);
+    Ok(seen.or(from).or(time).unwrap_or(Place::After(Offset::ZERO)))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Offset>, Fail> {
+    let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let offset = value.to_str().ok().and_then(|text| parse_offset(text).ok());
+    offset.map(Some).ok_or_else(|| {
+        Fail::parameter("Last-Event-ID", "header `Last-Event-ID` is not an offset of this server")
+    })
+}
+
+/// Finds the place to begin at, and says so where it is not the one that was asked for.
+async fn open(
+    app: Arc<App>,
+    path: &StreamPath,
+    asked: Asked,
+    info: &StreamInfo,
+    seat: Seat,
+) -> Result<(Live, Option<ResetData>), Fail> {
+    let beginning = Offset(info.earliest.0.saturating_sub(1));
+    let epoch = epoch_text(info.epoch);
+    let recreated = asked.epoch.as_ref().is_some_and(|known| *known != epoch);
+    let wanted = match asked.place {
+        _ if recreated => beginning,
+        Place::After(offset) => offset,
+        Place::Now => info.tail,
+        Place::Time(ms) => app.log().seek(path, ms).await?,
+    };
+    let (reader, reset) = match app.log().follow(path, wanted).await {
+        Ok(reader) if recreated => (reader, Some(reset(ResetReason::Recreated, info.earliest))),
+        Ok(reader) => (reader, None),
+        Err(ReadError::Beyond { .. }) => {
+            let reader = app.log().follow(path, beginning).await?;
+            (reader, Some(reset(ResetReason::Beyond, info.earliest)))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = if asked.stays { limits::LIVE_PAGE_BYTES } else { limits::PAGE_BYTES };
+    let page = PageLimit { bytes, ..log::PAGE };
+    let at = reader.at();
+    let remaining = asked.limit;
+    let Asked { filter, stays, .. } = asked;
+    let reader = reader.with_limit(page);
+    Ok((Live { app, reader, filter, remaining, stays, at, epoch, _seat: seat }, reset))
+}
+
+fn reset(reason: ResetReason, earliest: Offset) -> ResetData {
+    let resume_from = earliest.0.saturating_sub(1);
+    let why = match reason {
+        ResetReason::Trimmed => "the records asked for are no longer kept",
+        ResetReason::Damaged => "records are damaged and cannot be read back",
+        ResetReason::Recreated => "the stream was deleted and made anew",
+        ResetReason::Beyond => "the offset lies beyond the end: the stream was made anew",
+    };
+    let message = format!(
+        "{why}; reading goes on after offset {resume_from}: drop what was built from this \
+         stream, or mark the gap"
+    );
+    ResetData { reason, earliest: earliest.0, resume_from, message }
+}
+
+/// A client that follows a stream.
+struct Live {
+    app: Arc<App>,
+    reader: Reader,
+    filter: Filter,
+    /// Events it still wants, where it wants so many.
+    remaining: Option<usize>,
+    /// It stays when everything that was there has been sent.
+    stays: bool,
+    /// Everything up to here was sent or filtered out.
+    at: Offset,
+    epoch: String,
+    _seat: Seat,
+}
+
+/// What the client is sent next, and whether that is the end.
+struct Sent {
+    bytes: Bytes,
+    is_end: bool,
+}
+
+impl Sent {
+    fn more(bytes: Bytes) -> Self {
+        Self { bytes, is_end: false }
+    }
+}
+
+fn frames(mut live: Live, opening: Bytes) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream! {
+        yield Ok(opening);
+        let clock = Arc::clone(live.app.log().clock());
+        let stopping = live.app.stopping().clone().cancelled_owned();
+        tokio::pin!(stopping);
+        let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
+        loop {
+            let sent = tokio::select! {
+                biased;
+                () = &mut stopping => live.end(EndReason::Shutdown),
+                () = &mut beat => {
+                    beat = clock.sleep(limits::HEARTBEAT_EVERY);
+                    live.heartbeat(clock.now_ms())
+                }
+                step = live.reader.next() => live.step(step),
+            };
+            if !sent.bytes.is_empty() {
+                yield Ok(sent.bytes);
+            }
+            if sent.is_end {
+                return;
+            }
+        }
+    }
+}
+
+impl Live {
+    fn step(&mut self, step: Result<Step, ReadError>) -> Sent {
+        match step {
+            Ok(Step::Page(page)) => self.page(&page),
+            Ok(Step::CaughtUp { tail }) => self.caught_up(tail),
+            Ok(Step::Closed { .. }) => self.end(EndReason::Closed),
+            Ok(Step::Deleted) | Err(ReadError::NoStream(_)) => self.end(EndReason::Deleted),
+            Err(ReadError::Trimmed { earliest }) => {
+                self.skip(&reset(ResetReason::Trimmed, earliest))
+            }
+            Err(ReadError::Lost { to, .. }) => self.skip(&reset(ResetReason::Damaged, to.plus(1))),
+            Err(error @ (ReadError::Beyond { .. } | ReadError::Unavailable(_))) => {
+                tracing::warn!(error = %error, "a live read ended");
+                self.end(EndReason::Unavailable)
+            }
+        }
+    }
+
+    fn page(&mut self, page: &LivePage) -> Sent {
+        self.app.log().metrics().note_lag(page.tail.0.saturating_sub(self.at.0));
+        if self.filter.takes_all() && self.remaining.is_none() {
+            self.at = page.last();
+            // One encoding for all readers that stand here.
+            return Sent::more(page.encoded(|records| {
+                let bytes = records.iter().map(|record| record.payload.len()).sum();
+                let mut frames = Frames::with_room(records.len(), bytes);
+                for record in records {
+                    frames.record(&Stored {
+                        offset: record.offset.0,
+                        timestamp_ms: record.timestamp_ms,
+                        payload: &record.payload,
+                    });
+                }
+                frames.finish()
+            }));
+        }
+        self.wanted(page)
+    }
+
+    /// What of the page this client wants.
+    fn wanted(&mut self, page: &LivePage) -> Sent {
+        let mut frames = Frames::default();
+        for record in &page.records {
+            self.at = record.offset;
+            let stored = Stored {
+                offset: record.offset.0,
+                timestamp_ms: record.timestamp_ms,
+                payload: &record.payload,
+            };
+            if !frames.wanted(&stored, &self.filter) {
+                continue;
+            }
+            if let Some(remaining) = &mut self.remaining {
+                *remaining -= 1;
+                if *remaining == 0 {
+                    frames.named(sse::END, self.at.0, &self.end_data(EndReason::Limit));
+                    return Sent { bytes: frames.finish(), is_end: true };
+                }
+            }
+        }
+        Sent::more(frames.finish())
+    }
+
+    fn caught_up(&mut self, tail: Offset) -> Sent {
+        let data = PlaceData { offset: tail.0, epoch: Some(self.epoch.clone()), timestamp: None };
+        let mut frames = Frames::default();
+        frames.named(sse::CAUGHT_UP, tail.0, &data);
+        if !self.stays {
+            frames.named(sse::END, tail.0, &self.end_data(EndReason::Tail));
+        }
+        Sent { bytes: frames.finish(), is_end: !self.stays }
+    }
+
+    fn heartbeat(&self, now_ms: u64) -> Sent {
+        let data = PlaceData { offset: self.at.0, epoch: None, timestamp: Some(now_ms) };
+        Sent::more(named(sse::HEARTBEAT, self.at.0, &data))
+    }
+
+    /// Goes on behind records that are not to be had, and says so.
+    fn skip(&mut self, reset: &ResetData) -> Sent {
+        self.at = Offset(reset.resume_from);
+        self.reader.skip_to(self.at);
+        Sent::more(named(sse::RESET, reset.resume_from, reset))
+    }
+
+    fn end(&self, reason: EndReason) -> Sent {
+        let bytes = named(sse::END, self.at.0, &self.end_data(reason));
+        Sent { bytes, is_end: true }
+    }
+
+    fn end_data(&self, reason: EndReason) -> EndData {
+        EndData { reason, offset: self.at.0 }
+    }
+}
+
+fn named(name: &str, place: u64, data: &impl serde::Serialize) -> Bytes {
+    let mut frames = Frames::default();
+    frames.named(name, place, data);
+    frames.finish()
+}

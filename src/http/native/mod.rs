@@ -1,0 +1,8 @@
+//! The session API under `/api`: one file for each kind of request.
+
+pub(super) mod append;
+pub(super) mod events;
+pub(super) mod follow;
+mod frames;
+mod ndjson;
+pub(super) mod streams;

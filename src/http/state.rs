@@ -1,0 +1,110 @@
+//! What every handler shares: the log, the maker of ids, the count of live readers, and the
+//! signal that the server stops.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    limits,
+    log::{Log, StreamSpec},
+    session::{Ids, Maker},
+};
+
+/// The state of the HTTP face.
+#[derive(Debug)]
+pub struct App {
+    log: Log,
+    ids: Ids,
+    json: StreamSpec,
+    readers: AtomicUsize,
+    readers_max: usize,
+    stopping: CancellationToken,
+}
+
+impl App {
+    /// The face of a log.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self {
+            log,
+            ids: Ids::default(),
+            json: StreamSpec::json(),
+            readers: AtomicUsize::new(0),
+            readers_max: limits::LIVE_READERS_MAX,
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// The same with another maker of ids.
+    #[must_use]
+    pub fn with_ids(mut self, ids: Ids) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// The same with another bound on live readers.
+    #[must_use]
+    pub fn with_readers_max(mut self, readers_max: usize) -> Self {
+        self.readers_max = readers_max;
+        self
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What an event gets that its writer left out, now.
+    #[must_use]
+    pub fn maker(&self) -> Maker<'_> {
+        Maker { ids: &self.ids, now_ms: self.log.clock().now_ms() }
+    }
+
+    /// What streams are made with that begin with their first event.
+    #[must_use]
+    pub fn json(&self) -> &StreamSpec {
+        &self.json
+    }
+
+    /// Ends live reads and makes `/readyz` fail. Other requests go on.
+    pub fn stop_readers(&self) {
+        self.stopping.cancel();
+    }
+
+    /// The signal that live reads end.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Live readers that are connected.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.readers.load(Ordering::Relaxed)
+    }
+
+    /// A place among the live readers, if there is one.
+    pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
+        let taken = self.readers.fetch_add(1, Ordering::Relaxed);
+        // From here on dropping the seat gives it back.
+        let seat = Seat(Arc::clone(self));
+        self.log.metrics().readers.inc();
+        (taken < self.readers_max).then_some(seat)
+    }
+}
+
+/// A live reader's place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat(Arc<App>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::Relaxed);
+        self.0.log.metrics().readers.dec();
+    }
+}

@@ -1,0 +1,24 @@
+//! Scrollback: a durable, append-only event log for chat and agent sessions.
+//!
+//! It is:
+//! - one server with streams: append-only logs of records at a path, numbered by offset;
+//! - durable first: an append is acknowledged once it is synced to the disk, and readers see
+//!   only what is;
+//! - resumable: a reader that keeps the last offset it saw misses nothing and sees nothing twice.
+//!
+//! It is not a message broker with queues and routing, nor a database to query: whatever users
+//! see beyond records is a fold of them.
+//!
+//! The modules in reading order; imports run only downwards in `docs/ARCHITECTURE.md`.
+
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod http;
+pub mod limits;
+pub mod log;
+pub mod metrics;
+pub mod server;
+pub mod session;
+pub mod store;
+pub mod wire;

@@ -1,0 +1,105 @@
+//! What the log keeps with each stream, and its form on disk: rmp-serde behind a version byte.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{JSON, StreamInfo, StreamSpec};
+use crate::store::{Head, MetaChange};
+
+const KEY: &str = "stream";
+const VERSION: u8 = 1;
+
+/// The log's own metadata of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StreamMeta {
+    pub(super) epoch: u64,
+    pub(super) content_type: Arc<str>,
+    pub(super) created_ms: u64,
+    pub(super) retention_ms: Option<u64>,
+    pub(super) closed: bool,
+}
+
+impl StreamMeta {
+    pub(super) fn new(spec: &StreamSpec, epoch: u64, created_ms: u64) -> Self {
+        let retention_ms = spec.retention.map(|span| {
+            // A span beyond 2^64 ms is kept for ever all the same.
+            u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+        });
+        Self {
+            epoch,
+            content_type: Arc::clone(&spec.content_type),
+            created_ms,
+            retention_ms,
+            closed: false,
+        }
+    }
+
+    /// The metadata of a stored stream. One without readable metadata (made by hand, or carved
+    /// out of a damaged folder) is an open JSON stream.
+    pub(super) fn of(head: &Head) -> Self {
+        head.meta.get(KEY).and_then(|value| Self::decode(value)).unwrap_or_else(|| Self {
+            epoch: head.stream.0,
+            content_type: Arc::from(JSON),
+            created_ms: head.last_timestamp_ms,
+            retention_ms: None,
+            closed: false,
+        })
+    }
+
+    fn decode(value: &[u8]) -> Option<Self> {
+        match value.split_first() {
+            Some((&VERSION, rest)) => rmp_serde::from_slice(rest).ok(),
+            _ => None,
+        }
+    }
+
+    /// The change that stores it.
+    pub(super) fn change(&self) -> MetaChange {
+        let mut value = vec![VERSION];
+        // Writing to a Vec cannot fail, and every field has a form in MessagePack.
+        let written = rmp_serde::encode::write(&mut value, self);
+        debug_assert!(written.is_ok(), "{written:?}");
+        MetaChange { key: Arc::from(KEY), value: Some(Bytes::from(value)) }
+    }
+
+    pub(super) fn spec(&self) -> StreamSpec {
+        StreamSpec {
+            content_type: Arc::clone(&self.content_type),
+            retention: self.retention_ms.map(Duration::from_millis),
+        }
+    }
+
+    pub(super) fn info(&self, head: &Head) -> StreamInfo {
+        StreamInfo {
+            path: Arc::clone(&head.path),
+            epoch: self.epoch,
+            spec: self.spec(),
+            created_ms: self.created_ms,
+            last_append_ms: head.last_timestamp_ms,
+            tail: head.tail,
+            earliest: head.earliest,
+            closed: self.closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_reads_back_as_it_was_written() {
+        let spec = StreamSpec { retention: Some(Duration::from_secs(5)), ..StreamSpec::json() };
+        let meta = StreamMeta { closed: true, ..StreamMeta::new(&spec, u64::MAX, 7) };
+        let change = meta.change();
+        assert_eq!(StreamMeta::decode(&change.value.unwrap()), Some(meta));
+    }
+
+    #[test]
+    fn metadata_of_an_unknown_version_is_not_guessed_at() {
+        assert_eq!(StreamMeta::decode(&[VERSION + 1, 0]), None);
+        assert_eq!(StreamMeta::decode(&[]), None);
+    }
+}

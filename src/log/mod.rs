@@ -1,0 +1,224 @@
+//! Streams: create, append, read, follow, close, delete, and how long records are kept.
+//!
+//! The log decides (offsets, preconditions, duplicates, retention) and hands each decision to
+//! the store as one atomic write. It refuses to know HTTP and what records mean. Invariant: the
+//! offsets of a stream are 1, 2, 3 … without gap, in the order in which appends were decided,
+//! and an append is answered only when it is durable.
+
+use std::{sync::Arc, time::Duration};
+
+pub use self::{
+    error::{
+        AppendError, ChangeError, ContentTypeMismatch, CreateError, NoStream, OffsetMismatch,
+        ReadError, Refused, StreamClosed,
+    },
+    offset::{Offset, OffsetError, Position, parse_offset},
+    path::{PathError, StreamPath},
+    reader::{LivePage, PAGE, Reader, Step},
+    types::{Append, Appended, Created, JSON, NewRecord, Placed, StreamInfo, StreamSpec},
+};
+use self::{meta::StreamMeta, stream::OpenStream, table::Table};
+pub use crate::store::{Page, PageLimit, Record};
+use crate::{
+    clock::Clock,
+    limits,
+    metrics::Metrics,
+    store::{self, Store},
+};
+
+mod admit;
+mod append;
+mod create;
+mod error;
+mod ids;
+pub mod json;
+mod meta;
+mod offset;
+mod path;
+mod reader;
+pub mod retention;
+mod stream;
+pub mod sweeper;
+mod table;
+#[cfg(test)]
+mod tests;
+mod types;
+
+/// What a log is run with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long records are kept where the stream does not say.
+    pub retention: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { retention: limits::RETENTION_DEFAULT }
+    }
+}
+
+/// The log of a server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Log {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    table: Table,
+    metrics: Arc<Metrics>,
+}
+
+impl Log {
+    /// A log over a store.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let table = Table::new(limits::OPEN_STREAMS_MAX);
+        Self { inner: Arc::new(Inner { store, clock, settings, table, metrics }) }
+    }
+
+    /// The clock it runs on.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.metrics
+    }
+
+    /// How long records are kept where a stream does not say.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        self.inner.settings.retention
+    }
+
+    /// Why nothing more can be written, if so.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<Arc<str>> {
+        self.inner.store.poisoned().borrow().clone()
+    }
+
+    /// Completes when a failed flush has poisoned the log, with the reason.
+    pub async fn until_poisoned(&self) -> Arc<str> {
+        let mut poisoned = self.inner.store.poisoned();
+        match poisoned.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_else(|| Arc::from("unknown")),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// A stream as it stands.
+    ///
+    /// # Errors
+    /// [`ReadError::NoStream`], or the store does not answer.
+    pub async fn info(&self, path: &StreamPath) -> Result<StreamInfo, ReadError> {
+        let found = self.inner.store.find(path.as_str()).await;
+        match found.map_err(|error| ReadError::from_store(error, path))? {
+            Some(head) => Ok(StreamMeta::of(&head).info(&head)),
+            None => Err(NoStream { path: path.clone() }.into()),
+        }
+    }
+
+    /// Streams whose path begins with `prefix` and comes after `after`, in path order.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<StreamInfo>, ReadError> {
+        match self.inner.store.list(prefix, after, limit).await {
+            Ok(heads) => Ok(heads.iter().map(|head| StreamMeta::of(head).info(head)).collect()),
+            Err(error) => Err(ReadError::Unavailable(error.to_string().into())),
+        }
+    }
+
+    /// One page of records after `after`.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a place beyond the tail is [`ReadError::Beyond`].
+    pub async fn read(
+        &self,
+        path: &StreamPath,
+        after: Offset,
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
+        let open = self.inner.open_existing(path).await?;
+        let page = self.inner.store.read(open.number(), after, limit).await;
+        let page = page.map_err(|error| ReadError::from_store(error, path))?;
+        if after > page.tail {
+            return Err(ReadError::Beyond { tail: page.tail });
+        }
+        Ok(page)
+    }
+
+    /// The place before the first kept record of `timestamp_ms` or later.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn seek(&self, path: &StreamPath, timestamp_ms: u64) -> Result<Offset, ReadError> {
+        let open = self.inner.open_existing(path).await?;
+        let place = self.inner.store.seek(open.number(), timestamp_ms).await;
+        place.map_err(|error| ReadError::from_store(error, path))
+    }
+
+    /// Reads from `after` on and goes on with what is appended later.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a place beyond the tail is [`ReadError::Beyond`], one before what is kept
+    /// shows at the reader's first step.
+    pub async fn follow(&self, path: &StreamPath, after: Offset) -> Result<Reader, ReadError> {
+        let open = self.inner.open_existing(path).await?;
+        let moved = self.inner.store.watch(open.number()).await;
+        let moved = moved.map_err(|error| ReadError::from_store(error, path))?;
+        let tail = moved.borrow().tail;
+        if after > tail {
+            return Err(ReadError::Beyond { tail });
+        }
+        Ok(Reader::new(Arc::clone(&self.inner.store), open, after, moved))
+    }
+
+    /// Settles what is queued and closes the store.
+    ///
+    /// # Errors
+    /// [`Refused`]: the last flush failed.
+    pub async fn stop(&self) -> Result<(), Refused> {
+        self.inner.store.close().await.map_err(append::refused)
+    }
+}
+
+impl Inner {
+    /// The stream at `path`, if its creation is durable.
+    async fn open_existing(&self, path: &StreamPath) -> Result<Arc<OpenStream>, ReadError> {
+        if let Some(open) = self.table.get(path).filter(|open| open.is_durable()) {
+            return Ok(open);
+        }
+        let found = self.store.find(path.as_str()).await;
+        match found.map_err(|error| ReadError::from_store(error, path))? {
+            Some(head) => Ok(self.table.insert(OpenStream::load(path, &head))),
+            None => Err(NoStream { path: path.clone() }.into()),
+        }
+    }
+}
+
+/// The page limit that asks for one record.
+pub(crate) const ONE: PageLimit = PageLimit { records: 1, bytes: 0 };
+
+impl From<store::WriteError> for Refused {
+    fn from(error: store::WriteError) -> Self {
+        append::refused(error)
+    }
+}

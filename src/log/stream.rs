@@ -1,0 +1,148 @@
+//! An open stream: what the next append is decided on. Its state runs ahead of the disk, because
+//! offsets are given out before the flush; a failed write makes it stale and it is read anew.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
+
+use super::{Offset, StreamPath, ids::IdWindow, meta::StreamMeta, reader::Newest};
+use crate::store::{Head, StreamNo};
+
+/// A stream that someone writes or reads.
+#[derive(Debug)]
+pub(super) struct OpenStream {
+    number: StreamNo,
+    path: StreamPath,
+    epoch: u64,
+    assigned: Mutex<Assigned>,
+    durable: watch::Sender<bool>,
+    closed: watch::Sender<bool>,
+    newest: Newest,
+}
+
+/// The state as it will be once everything submitted is durable.
+#[derive(Debug)]
+pub(super) struct Assigned {
+    pub(super) tail: Offset,
+    pub(super) last_timestamp_ms: u64,
+    pub(super) due_ms: u64,
+    pub(super) meta: StreamMeta,
+    pub(super) ids: IdWindow,
+    /// The creation is yet to be submitted; the first append carries it.
+    pub(super) to_create: bool,
+    /// Writes submitted from one reading of the store belong together: when one fails, so do
+    /// those after it, and only their own generation turns stale.
+    pub(super) generation: u64,
+    pub(super) stale: bool,
+    /// Deleted, or its creation failed: whoever still holds it has to look the path up again.
+    pub(super) gone: bool,
+}
+
+impl OpenStream {
+    /// A stream found in the store.
+    pub(super) fn load(path: &StreamPath, head: &Head) -> Arc<Self> {
+        Self::with(path, head.stream, Assigned::of(head, 0), true)
+    }
+
+    /// A stream that the next append creates.
+    pub(super) fn fresh(path: &StreamPath, number: StreamNo, meta: StreamMeta) -> Arc<Self> {
+        let assigned = Assigned {
+            tail: Offset::ZERO,
+            last_timestamp_ms: 0,
+            due_ms: 0,
+            meta,
+            ids: IdWindow::complete(),
+            to_create: true,
+            generation: 0,
+            stale: false,
+            gone: false,
+        };
+        Self::with(path, number, assigned, false)
+    }
+
+    fn with(path: &StreamPath, number: StreamNo, assigned: Assigned, durable: bool) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            path: path.clone(),
+            epoch: assigned.meta.epoch,
+            durable: watch::Sender::new(durable),
+            closed: watch::Sender::new(durable && assigned.meta.closed),
+            assigned: Mutex::new(assigned),
+            newest: Newest::default(),
+        })
+    }
+
+    pub(super) fn number(&self) -> StreamNo {
+        self.number
+    }
+
+    pub(super) fn path(&self) -> &StreamPath {
+        &self.path
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(super) fn newest(&self) -> &Newest {
+        &self.newest
+    }
+
+    pub(super) fn assigned(&self) -> MutexGuard<'_, Assigned> {
+        self.assigned.lock()
+    }
+
+    pub(super) fn is_durable(&self) -> bool {
+        *self.durable.borrow()
+    }
+
+    /// Something of this stream is durable, so its creation is.
+    pub(super) fn set_durable(&self) {
+        if !self.is_durable() {
+            self.durable.send_replace(true);
+        }
+    }
+
+    pub(super) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    /// The close is durable.
+    pub(super) fn set_closed(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// A write of `generation` failed: what was assigned with it will not be.
+    pub(super) fn set_stale(&self, generation: u64) {
+        let mut assigned = self.assigned();
+        if assigned.generation == generation {
+            assigned.stale = true;
+        }
+    }
+
+    /// Takes the store's word for where the stream stands, if that was in doubt.
+    pub(super) fn refresh(&self, head: &Head) {
+        let mut assigned = self.assigned();
+        if assigned.stale {
+            let generation = assigned.generation + 1;
+            *assigned = Assigned::of(head, generation);
+        }
+    }
+}
+
+impl Assigned {
+    fn of(head: &Head, generation: u64) -> Self {
+        Self {
+            tail: head.tail,
+            last_timestamp_ms: head.last_timestamp_ms,
+            due_ms: head.due_ms,
+            meta: StreamMeta::of(head),
+            ids: IdWindow::before(head.tail),
+            to_create: false,
+            generation,
+            stale: false,
+            gone: false,
+        }
+    }
+}

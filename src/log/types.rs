@@ -1,0 +1,115 @@
+//! The values of the log's interface: what a stream is made with, what is appended, and what
+//! comes back.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::Offset;
+
+/// The content type of session streams.
+pub const JSON: &str = "application/json";
+
+/// What a stream is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// Media type of its records, in lower case, with its parameters.
+    pub content_type: Arc<str>,
+    /// How long its records are kept; `None` follows the server's setting.
+    pub retention: Option<Duration>,
+}
+
+impl StreamSpec {
+    /// A stream of JSON records with the server's retention.
+    #[must_use]
+    pub fn json() -> Self {
+        Self { content_type: Arc::from(JSON), retention: None }
+    }
+}
+
+/// A stream as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Its path.
+    pub path: Arc<str>,
+    /// Random, given at creation: a stream that was deleted and made anew has another one.
+    pub epoch: u64,
+    /// What it was made with.
+    pub spec: StreamSpec,
+    /// When it was made, Unix milliseconds.
+    pub created_ms: u64,
+    /// When the last record was appended, Unix milliseconds, or 0.
+    pub last_append_ms: u64,
+    /// Offset of the last durable record.
+    pub tail: Offset,
+    /// First offset that is kept; tail + 1 where none is.
+    pub earliest: Offset,
+    /// It takes no more records.
+    pub closed: bool,
+}
+
+/// A record to append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// The writer's id of it: a second append with the same id writes nothing and answers with
+    /// the first one's offset. `None` for a record that nobody will send again.
+    pub id: Option<Arc<str>>,
+    /// Its bytes.
+    pub payload: Bytes,
+}
+
+/// What to append, and under which conditions. Atomic: all of it or nothing.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The records, in order.
+    pub records: SmallVec<[NewRecord; 1]>,
+    /// The tail must be here. Not asked of an append whose records are all duplicates.
+    pub expected: Option<Offset>,
+    /// Makes the stream with this if it does not exist.
+    pub create: Option<StreamSpec>,
+    /// The media type the writer sent; must be the stream's.
+    pub content_type: Option<Arc<str>>,
+}
+
+impl Append {
+    /// JSON records for a stream that is made if it does not exist.
+    #[must_use]
+    pub fn json(records: impl IntoIterator<Item = NewRecord>) -> Self {
+        Self {
+            records: records.into_iter().collect(),
+            expected: None,
+            create: Some(StreamSpec::json()),
+            content_type: None,
+        }
+    }
+}
+
+/// Where one record of an append is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its offset.
+    pub offset: Offset,
+    /// It was there before, by its id.
+    pub duplicate: bool,
+}
+
+/// The answer to an append, given once all of it is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// One for each record of the append, in its order.
+    pub placed: SmallVec<[Placed; 1]>,
+    /// Offset of the last record that this append wrote, or of the last duplicate.
+    pub last: Offset,
+    /// When, Unix milliseconds.
+    pub timestamp_ms: u64,
+}
+
+/// The answer to a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The stream.
+    pub info: StreamInfo,
+    /// It existed before, with the same configuration.
+    pub existed: bool,
+}

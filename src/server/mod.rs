@@ -1,0 +1,212 @@
+//! The process: start order, stop order.
+//!
+//! Started from the store outwards, stopped from the outside in: accept no more, end live reads
+//! with a last event, let requests in flight finish, stop the tasks, flush and close the store.
+//! Each step has a deadline, and what misses it is logged and left behind.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+pub use self::settings::Settings;
+use self::{listen::Acceptor, tasks::Tasks};
+use crate::{
+    clock::{Clock, SystemClock},
+    http::{self, App},
+    limits,
+    log::{self, Log, sweeper},
+    metrics::Metrics,
+    store::{Store, sled::SledStore},
+};
+
+pub mod listen;
+pub mod settings;
+pub mod tasks;
+pub mod telemetry;
+
+/// Runs a server until `stop` completes, or until it cannot go on.
+///
+/// # Errors
+/// It could not be started or stopped, a task failed, or the log was poisoned.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let running = start(settings).await?;
+    let url = running.url();
+    eprintln!(
+        "scrollback listens on {url}; try: curl '{url}/api/streams?sessionId=demo' -H \
+         'content-type: application/json' -d '{{\"channel\":\"message\",\"data\":{{\"text\":\"hello\"}}}}'"
+    );
+    let failed = tokio::select! {
+        () = stop => None,
+        reason = running.until_failed() => Some(reason),
+    };
+    if let Some(reason) = &failed {
+        tracing::error!(reason = %reason, "the server cannot go on");
+    }
+    let stopped = running.stop().await;
+    match failed {
+        Some(reason) => anyhow::bail!("the server could not go on: {reason}"),
+        None => stopped,
+    }
+}
+
+/// Completes at the first SIGTERM or SIGINT.
+///
+/// # Errors
+/// The system refuses to tell of signals.
+pub fn signals() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    })
+}
+
+/// Starts a server on the machine's clock and the store of its data folder.
+///
+/// # Errors
+/// The settings break a rule, the data folder cannot be opened, the address cannot be listened on.
+pub async fn start(settings: Settings) -> anyhow::Result<Running> {
+    settings.check()?;
+    let metrics = Arc::new(Metrics::default());
+    let store = open_store(&settings, &metrics).await?;
+    start_with(&settings, store, Arc::new(SystemClock), metrics).await
+}
+
+/// Opens the store of the data folder. Opening replays the journal, so it leaves the runtime.
+async fn open_store(settings: &Settings, metrics: &Arc<Metrics>) -> anyhow::Result<Arc<dyn Store>> {
+    let (path, metrics) = (settings.data_dir.clone(), Arc::clone(metrics));
+    let opening = tokio::task::spawn_blocking(move || SledStore::open(&path, metrics));
+    Ok(Arc::new(opening.await.context("opening the data folder")??))
+}
+
+/// Starts a server on a store and a clock of the caller's.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn start_with(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Running> {
+    let log_settings = log::Settings { retention: settings.retention };
+    let log = Log::new(store, Arc::clone(&clock), log_settings, metrics);
+    let tasks = Tasks::default();
+    let (finish, abort) = (CancellationToken::new(), CancellationToken::new());
+    let acceptor =
+        Acceptor::bind(settings.listen, tasks.clone(), clock, finish.clone(), abort.clone())
+            .await
+            .with_context(|| format!("listening on {}", settings.listen))?;
+    let addr = acceptor.addr().context("asking where the server listens")?;
+    let app = Arc::new(App::new(log.clone()));
+    let sweeping = log.clone();
+    tasks.service("sweeper", async {
+        sweeper::run(sweeping).await;
+        Ok(())
+    });
+    let service = http::service(Arc::clone(&app));
+    tasks.service("acceptor", async {
+        acceptor.run(service).await;
+        Ok(())
+    });
+    tracing::info!(%addr, "listening");
+    Ok(Running { addr, log, app, tasks, finish, abort })
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    log: Log,
+    app: Arc<App>,
+    tasks: Tasks,
+    finish: CancellationToken,
+    abort: CancellationToken,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where it listens, as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.tasks.connections()
+    }
+
+    /// Completes when it cannot go on, with the reason.
+    pub async fn until_failed(&self) -> Arc<str> {
+        tokio::select! {
+            reason = self.tasks.until_failed() => reason,
+            reason = self.log.until_poisoned() => reason,
+        }
+    }
+
+    /// Stops it.
+    ///
+    /// # Errors
+    /// What was queued could not be flushed, or the store did not close in time.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        tracing::info!(readers = self.app.readers(), "stopping: accepting no more");
+        // Live reads are told before their connections are: the last event goes out first.
+        self.app.stop_readers();
+        self.finish.cancel();
+        self.step("live reads", limits::STOP_READERS_WITHIN, self.until_unread()).await;
+        let disconnected = self.tasks.until_disconnected();
+        self.step("requests", limits::STOP_WRITERS_WITHIN, disconnected).await;
+        self.abort.cancel();
+        self.tasks.until_disconnected().await;
+        self.tasks.stop_services().await;
+        let closed = self.step("store", limits::STOP_STORE_WITHIN, self.log.stop()).await;
+        let closed = closed.context("the store did not close in time")?;
+        closed.context("closing the store")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Completes when no live reader is left, looking again now and then: this is the only place
+    /// that waits for it.
+    async fn until_unread(&self) {
+        while self.app.readers() > 0 {
+            self.log.clock().sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// One step of stopping, within its deadline.
+    async fn step<T>(
+        &self,
+        name: &str,
+        within: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.log.clock().sleep(within) => {
+                tracing::warn!(step = name, deadline = ?within, "stopping: gave up waiting");
+                None
+            }
+        }
+    }
+}
+
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);

@@ -1,0 +1,172 @@
+//! What a server is started with. The command line merges it from flags, environment and file;
+//! here are the defaults and the rules. It refuses to know where a value came from.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// The port, unless told otherwise.
+pub const PORT: u16 = 4437;
+
+/// The settings of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the log lives.
+    pub data_dir: PathBuf,
+    /// How long records are kept where a stream does not say.
+    #[serde(with = "span")]
+    pub retention: Duration,
+    /// The form of the server's own log.
+    pub log_format: LogFormat,
+    /// What of it is shown, as `tracing` filters are written.
+    pub log_filter: String,
+    /// Listens beyond loopback although there is no authentication.
+    pub insecure_no_auth: bool,
+}
+
+/// The form of the server's own log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+            data_dir: PathBuf::from("scrollback-data"),
+            retention: limits::RETENTION_DEFAULT,
+            log_format: LogFormat::default(),
+            log_filter: "info".to_owned(),
+            insecure_no_auth: false,
+        }
+    }
+}
+
+/// Why a server cannot be started with its settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Anybody on the network could read and write.
+    #[error(
+        "there is no authentication, so the server listens on loopback only, not on {0}; \
+         `--insecure-no-auth` listens there all the same"
+    )]
+    Exposed(SocketAddr),
+    /// Records would go before anyone could read them.
+    #[error("retention is at least {} s", limits::RETENTION_MIN.as_secs())]
+    Retention,
+    /// Not a span of time.
+    #[error("{0:?} is not a span of time; write a number and ms, s, m, h, d or w, such as 30d")]
+    Span(String),
+}
+
+impl Settings {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        if !self.listen.ip().is_loopback() && !self.insecure_no_auth {
+            return Err(SettingsError::Exposed(self.listen));
+        }
+        if self.retention < limits::RETENTION_MIN {
+            return Err(SettingsError::Retention);
+        }
+        Ok(())
+    }
+}
+
+const UNITS: [(&str, u64); 6] = [
+    ("w", 7 * 24 * 3_600_000),
+    ("d", 24 * 3_600_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+
+/// Parses a span of time such as `30d`, `12h`, `90s`, `1500ms`.
+///
+/// # Errors
+/// [`SettingsError::Span`].
+pub fn parse_span(text: &str) -> Result<Duration, SettingsError> {
+    let refused = || SettingsError::Span(text.to_owned());
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(refused)?;
+    let (_, unit_ms) = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(refused)?;
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    number.checked_mul(*unit_ms).map(Duration::from_millis).ok_or_else(refused)
+}
+
+/// The span as [`parse_span`] reads it, in the largest unit that holds it exactly.
+#[must_use]
+pub fn span_text(span: Duration) -> String {
+    let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let unit = UNITS.iter().find(|(_, unit_ms)| ms >= *unit_ms && ms % unit_ms == 0);
+    let (name, unit_ms) = unit.unwrap_or(&("ms", 1));
+    format!("{}{name}", ms / unit_ms)
+}
+
+/// Spans in the settings file are texts.
+mod span {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::span_text(*span))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        super::parse_span(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_written_as_they_are_read() {
+        for text in ["30d", "2w", "12h", "90m", "61s", "1500ms", "0ms"] {
+            assert_eq!(span_text(parse_span(text).unwrap()), text);
+        }
+        assert_eq!(parse_span("24h").unwrap(), parse_span("1d").unwrap());
+        for text in ["", "d", "30", "-1d", "1.5h", "3 years", "99999999999999999999d", "é"] {
+            assert_eq!(parse_span(text), Err(SettingsError::Span(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_settings_file_names_what_differs_from_the_defaults() {
+        let settings: Settings =
+            toml::from_str("listen = \"127.0.0.1:0\"\nretention = \"7d\"").unwrap();
+        assert_eq!(settings.retention, Duration::from_hours(7 * 24));
+        assert_eq!(settings.data_dir, Settings::default().data_dir);
+        let again: Settings = toml::from_str(&toml::to_string(&settings).unwrap()).unwrap();
+        assert_eq!(again, settings);
+        assert!(toml::from_str::<Settings>("lissten = 1").is_err());
+    }
+
+    #[test]
+    fn without_authentication_only_loopback_is_listened_on() {
+        let open = Settings { listen: "0.0.0.0:4437".parse().unwrap(), ..Settings::default() };
+        assert_eq!(open.check(), Err(SettingsError::Exposed(open.listen)));
+        assert_eq!(Settings { insecure_no_auth: true, ..open }.check(), Ok(()));
+        assert_eq!(Settings::default().check(), Ok(()));
+    }
+}

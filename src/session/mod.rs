@@ -1,0 +1,18 @@
+//! What the records of a session mean: the envelope of events, in and out.
+//!
+//! It refuses to know HTTP. Invariant: a stored event begins with its `id`, `channel`, `type` and
+//! `timestamp`, holds no `offset`, and its `data` is the bytes that the writer sent.
+
+pub use self::{
+    batch::{EventBatch, EventId},
+    event::{EventError, Maker, Rules},
+    filter::{Filter, FilterError},
+    ids::Ids,
+    view::{Stored, View},
+};
+
+mod batch;
+mod event;
+mod filter;
+mod ids;
+mod view;

@@ -1,0 +1,389 @@
+//! The contract of [`Store`], run against every store. Each test takes the store it is given and
+//! knows nothing of what is behind it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::{
+    Change, Entry, Head, Listed, MetaChange, Moved, Offset, Page, PageLimit, Permit, Position,
+    ReadError, Store, StreamNo, Write, WriteError, memory::MemoryStore, sled::SledStore,
+};
+use crate::metrics::Metrics;
+
+const ALL: PageLimit = PageLimit { records: 10_000, bytes: usize::MAX };
+
+fn write(stream: StreamNo, change: Change, payloads: &[&str], timestamp_ms: u64) -> Write {
+    Write {
+        stream,
+        change,
+        records: payloads.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect(),
+        timestamp_ms,
+        meta: Vec::new(),
+        due_ms: None,
+        permit: Permit::default(),
+    }
+}
+
+async fn create(store: &dyn Store, path: &str) -> StreamNo {
+    let stream = store.allocate();
+    let change = Change::Create { path: Arc::from(path), tail: Offset(0) };
+    store.submit(write(stream, change, &[], 0)).settled().await.unwrap();
+    stream
+}
+
+async fn append(
+    store: &dyn Store,
+    stream: StreamNo,
+    tail: u64,
+    payloads: &[&str],
+) -> Result<(), WriteError> {
+    let change = Change::Append { expected_tail: Offset(tail) };
+    store.submit(write(stream, change, payloads, tail)).settled().await
+}
+
+async fn texts(store: &dyn Store, stream: StreamNo, after: u64) -> Vec<String> {
+    let page = store.read(stream, Offset(after), ALL).await.unwrap();
+    page.records.iter().map(|r| String::from_utf8(r.payload.to_vec()).unwrap()).collect()
+}
+
+async fn appends_are_read_back_in_order_with_their_offsets(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    append(store, stream, 0, &["one", "two"]).await.unwrap();
+    append(store, stream, 2, &["three"]).await.unwrap();
+    let page = store.read(stream, Offset(0), ALL).await.unwrap();
+    let offsets: Vec<_> = page.records.iter().map(|record| record.offset.0).collect();
+    assert_eq!((offsets, page.tail), (vec![1, 2, 3], Offset(3)));
+    assert_eq!(texts(store, stream, 1).await, ["two", "three"]);
+    assert!(texts(store, stream, 3).await.is_empty());
+    assert!(texts(store, stream, 99).await.is_empty());
+}
+
+async fn an_append_at_another_tail_is_a_conflict_and_writes_nothing(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    append(store, stream, 0, &["one"]).await.unwrap();
+    let conflict = WriteError::Conflict { expected: Offset(0), actual: Offset(1) };
+    assert_eq!(append(store, stream, 0, &["again"]).await, Err(conflict));
+    assert_eq!(texts(store, stream, 0).await, ["one"]);
+}
+
+async fn writes_take_effect_in_the_order_they_were_submitted(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    let tickets: Vec<_> = (0..50)
+        .map(|tail| {
+            let change = Change::Append { expected_tail: Offset(tail) };
+            store.submit(write(stream, change, &[&tail.to_string()], 0))
+        })
+        .collect();
+    for ticket in tickets {
+        ticket.settled().await.unwrap();
+    }
+    let expected: Vec<_> = (0..50).map(|tail| tail.to_string()).collect();
+    assert_eq!(texts(store, stream, 0).await, expected);
+}
+
+async fn a_path_has_one_stream_until_it_is_deleted(store: &dyn Store) {
+    let first = create(store, "a").await;
+    append(store, first, 0, &["old"]).await.unwrap();
+    let second = store.allocate();
+    let change = || Change::Create { path: Arc::from("a"), tail: Offset(0) };
+    let refused = store.submit(write(second, change(), &["x"], 0)).settled().await;
+    assert_eq!(refused, Err(WriteError::Exists));
+    let deleted = store.submit(write(first, Change::Delete, &[], 0));
+    let created = store.submit(write(second, change(), &["new"], 0));
+    deleted.settled().await.unwrap();
+    created.settled().await.unwrap();
+    assert_eq!(store.find("a").await.unwrap().unwrap().stream, second);
+    assert_eq!(store.read(first, Offset(0), ALL).await, Err(ReadError::NoStream(first)));
+    assert_eq!(append(store, first, 1, &["late"]).await, Err(WriteError::NoStream(first)));
+    assert_eq!(texts(store, second, 0).await, ["new"]);
+}
+
+async fn metadata_changes_with_the_records_it_came_with(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    let change = |key: &str, value: Option<&'static str>| MetaChange {
+        key: Arc::from(key),
+        value: value.map(|text| Bytes::from_static(text.as_bytes())),
+    };
+    let mut first = write(stream, Change::Append { expected_tail: Offset(0) }, &["one"], 7);
+    first.meta = vec![change("k", Some("v")), change("gone", Some("x"))];
+    first.due_ms = Some(99);
+    store.submit(first).settled().await.unwrap();
+    let mut second = write(stream, Change::Append { expected_tail: Offset(1) }, &[], 7);
+    second.meta = vec![change("gone", None)];
+    store.submit(second).settled().await.unwrap();
+    let mut refused = write(stream, Change::Append { expected_tail: Offset(9) }, &[], 7);
+    refused.meta = vec![change("k", Some("wrong"))];
+    store.submit(refused).settled().await.unwrap_err();
+    let head = store.head(stream).await.unwrap().unwrap();
+    assert_eq!(head.meta.len(), 1);
+    assert_eq!(head.meta["k"], "v");
+    assert_eq!((head.due_ms, head.last_timestamp_ms, head.tail), (99, 7, Offset(1)));
+}
+
+async fn trimming_moves_the_earliest_offset_forward_only(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    append(store, stream, 0, &["1", "2", "3", "4"]).await.unwrap();
+    for (earliest, kept) in [(3, 3), (2, 3), (99, 5)] {
+        let trim = Change::Trim { earliest: Offset(earliest) };
+        store.submit(write(stream, trim, &[], 0)).settled().await.unwrap();
+        assert_eq!(store.head(stream).await.unwrap().unwrap().earliest, Offset(kept));
+    }
+    let trimmed = store.read(stream, Offset(2), ALL).await;
+    assert_eq!(trimmed, Err(ReadError::Trimmed { earliest: Offset(5) }));
+    append(store, stream, 4, &["5"]).await.unwrap();
+    assert_eq!(texts(store, stream, 4).await, ["5"]);
+}
+
+async fn pages_end_at_their_limit_and_hold_one_record_at_least(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    append(store, stream, 0, &["aaaa", "bbbb", "cccc"]).await.unwrap();
+    let count = async |after, records, bytes| {
+        let page = store.read(stream, Offset(after), PageLimit { records, bytes }).await;
+        page.unwrap().records.len()
+    };
+    assert_eq!(count(0, 2, 1_000).await, 2);
+    assert_eq!(count(0, 9, 8).await, 2);
+    assert_eq!(count(0, 9, 7).await, 1);
+    assert_eq!(count(0, 9, 0).await, 1);
+}
+
+async fn the_commit_order_has_every_kept_record_once(store: &dyn Store) {
+    let (a, b) = (create(store, "a").await, create(store, "b").await);
+    append(store, a, 0, &["a1", "a2"]).await.unwrap();
+    append(store, b, 0, &["b1"]).await.unwrap();
+    append(store, a, 2, &["a3"]).await.unwrap();
+    store.submit(write(a, Change::Trim { earliest: Offset(2) }, &[], 0)).settled().await.unwrap();
+    let (mut seen, mut after) = (Vec::new(), Position(0));
+    loop {
+        let limit = PageLimit { records: 2, bytes: usize::MAX };
+        let (entries, reached) = store.read_all(after, limit).await.unwrap();
+        if reached == after {
+            break;
+        }
+        let last = entries.last().map(|entry| entry.record.position);
+        assert!(last.is_none_or(|last| last <= reached));
+        seen.extend(entries.into_iter().map(|entry| entry.record.payload));
+        after = reached;
+    }
+    assert_eq!(seen, ["a2", "b1", "a3"]);
+    assert_eq!(*store.watch_all().borrow(), after);
+}
+
+async fn a_time_is_found_by_the_first_record_that_is_not_older(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    for (tail, time) in [(0, 10), (1, 20), (2, 20), (3, 30)] {
+        let change = Change::Append { expected_tail: Offset(tail) };
+        store.submit(write(stream, change, &["x"], time)).settled().await.unwrap();
+    }
+    for (time, place) in [(0, 0), (10, 0), (11, 1), (20, 1), (30, 3), (31, 4)] {
+        assert_eq!(store.seek(stream, time).await.unwrap(), Offset(place), "at {time}");
+    }
+}
+
+async fn streams_are_listed_by_prefix_in_path_order(store: &dyn Store) {
+    for path in ["b/2", "a/1", "b/1", "b", "b/3", "c"] {
+        create(store, path).await;
+    }
+    let deleted = store.find("b/3").await.unwrap().unwrap().stream;
+    store.submit(write(deleted, Change::Delete, &[], 0)).settled().await.unwrap();
+    let paths = async |prefix, after, limit| {
+        let listed = store.list(prefix, after, limit).await.unwrap();
+        listed.iter().map(|head| head.path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths("", "", 100).await, ["a/1", "b", "b/1", "b/2", "c"]);
+    assert_eq!(paths("b/", "", 100).await, ["b/1", "b/2"]);
+    assert_eq!(paths("", "b", 2).await, ["b/1", "b/2"]);
+    assert_eq!(paths("b/", "b/1", 5).await, ["b/2"]);
+}
+
+async fn due_streams_come_with_the_most_overdue_first(store: &dyn Store) {
+    for (path, due_ms) in [("late", 30), ("first", 10), ("second", 20)] {
+        let stream = create(store, path).await;
+        let mut set = write(stream, Change::Append { expected_tail: Offset(0) }, &["x"], 1);
+        set.due_ms = Some(due_ms);
+        store.submit(set).settled().await.unwrap();
+    }
+    let first = store.find("first").await.unwrap().unwrap().stream;
+    let second = store.find("second").await.unwrap().unwrap().stream;
+    assert_eq!(store.due(25, 10).await.unwrap(), [first, second]);
+    assert_eq!(store.due(25, 1).await.unwrap(), [first]);
+    let mut moved = write(first, Change::Trim { earliest: Offset(1) }, &[], 1);
+    moved.due_ms = Some(90);
+    store.submit(moved).settled().await.unwrap();
+    assert_eq!(store.due(25, 10).await.unwrap(), [second]);
+    assert!(store.due(9, 10).await.unwrap().is_empty());
+}
+
+async fn a_follower_sees_the_tail_move_and_the_stream_go(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    let mut moved = store.watch(stream).await.unwrap();
+    assert_eq!(moved.borrow_and_update().tail, Offset(0));
+    append(store, stream, 0, &["one"]).await.unwrap();
+    moved.changed().await.unwrap();
+    assert_eq!(moved.borrow_and_update().tail, Offset(1));
+    store.submit(write(stream, Change::Delete, &[], 0)).settled().await.unwrap();
+    moved.wait_for(|moved| moved.deleted).await.unwrap();
+}
+
+async fn checkpoints_are_kept_by_name(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    for state in ["old", "new"] {
+        let state = Bytes::from_static(state.as_bytes());
+        store.save_checkpoint(stream, "messages", state).settled().await.unwrap();
+    }
+    assert_eq!(store.checkpoint(stream, "messages").await.unwrap().unwrap(), "new");
+    assert_eq!(store.checkpoint(stream, "queue").await.unwrap(), None);
+    let missing = store.save_checkpoint(StreamNo(99), "x", Bytes::new()).settled().await;
+    assert_eq!(missing, Err(WriteError::NoStream(StreamNo(99))));
+}
+
+async fn nothing_is_written_after_closing(store: &dyn Store) {
+    let stream = create(store, "a").await;
+    let before =
+        store.submit(write(stream, Change::Append { expected_tail: Offset(0) }, &["last"], 0));
+    store.close().await.unwrap();
+    before.settled().await.unwrap();
+    assert_eq!(append(store, stream, 1, &["late"]).await, Err(WriteError::Closed));
+}
+
+/// Runs one test on each store: in memory, on disk with everything in the journal, and on disk
+/// with everything compacted into blocks after each write.
+macro_rules! contract {
+    ($($test:ident)*) => {
+        mod memory {
+            $(#[tokio::test] async fn $test() { super::$test(&super::MemoryStore::default()).await; })*
+        }
+        mod journal {
+            $(#[tokio::test] async fn $test() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$test(&super::open(&folder)).await;
+            })*
+        }
+        mod blocks {
+            $(#[tokio::test] async fn $test() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$test(&super::Compacting(super::open(&folder))).await;
+            })*
+        }
+    };
+}
+
+fn open(folder: &tempfile::TempDir) -> SledStore {
+    SledStore::open(folder.path(), Arc::new(Metrics::default())).unwrap()
+}
+
+contract! {
+    appends_are_read_back_in_order_with_their_offsets
+    an_append_at_another_tail_is_a_conflict_and_writes_nothing
+    writes_take_effect_in_the_order_they_were_submitted
+    a_path_has_one_stream_until_it_is_deleted
+    metadata_changes_with_the_records_it_came_with
+    trimming_moves_the_earliest_offset_forward_only
+    pages_end_at_their_limit_and_hold_one_record_at_least
+    the_commit_order_has_every_kept_record_once
+    a_time_is_found_by_the_first_record_that_is_not_older
+    streams_are_listed_by_prefix_in_path_order
+    due_streams_come_with_the_most_overdue_first
+    a_follower_sees_the_tail_move_and_the_stream_go
+    checkpoints_are_kept_by_name
+    nothing_is_written_after_closing
+}
+
+/// A store on disk whose reads find nothing in memory.
+#[derive(Debug)]
+struct Compacting(SledStore);
+
+impl Store for Compacting {
+    fn allocate(&self) -> StreamNo {
+        self.0.allocate()
+    }
+
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Result<Permit, WriteError>> {
+        self.0.reserve(bytes)
+    }
+
+    fn submit(&self, write: Write) -> super::Ticket {
+        self.0.submit(write)
+    }
+
+    fn find(&self, path: &str) -> BoxFuture<'_, Result<Option<Arc<Head>>, ReadError>> {
+        self.0.compact();
+        self.0.find(path)
+    }
+
+    fn head(&self, stream: StreamNo) -> BoxFuture<'_, Result<Option<Arc<Head>>, ReadError>> {
+        self.0.compact();
+        self.0.head(stream)
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, ReadError>> {
+        self.0.compact();
+        self.0.list(prefix, after, limit)
+    }
+
+    fn read(
+        &self,
+        stream: StreamNo,
+        after: Offset,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, Result<Page, ReadError>> {
+        self.0.compact();
+        self.0.read(stream, after, limit)
+    }
+
+    fn read_all(
+        &self,
+        after: Position,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, Result<(Vec<Entry>, Position), ReadError>> {
+        self.0.compact();
+        self.0.read_all(after, limit)
+    }
+
+    fn seek(&self, stream: StreamNo, ms: u64) -> BoxFuture<'_, Result<Offset, ReadError>> {
+        self.0.compact();
+        self.0.seek(stream, ms)
+    }
+
+    fn due(&self, ms: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StreamNo>, ReadError>> {
+        self.0.compact();
+        self.0.due(ms, limit)
+    }
+
+    fn watch(&self, stream: StreamNo) -> BoxFuture<'_, Result<watch::Receiver<Moved>, ReadError>> {
+        self.0.watch(stream)
+    }
+
+    fn watch_all(&self) -> watch::Receiver<Position> {
+        self.0.watch_all()
+    }
+
+    fn save_checkpoint(&self, stream: StreamNo, name: &str, state: Bytes) -> super::Ticket {
+        self.0.save_checkpoint(stream, name, state)
+    }
+
+    fn checkpoint<'a>(
+        &'a self,
+        stream: StreamNo,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
+        self.0.compact();
+        self.0.checkpoint(stream, name)
+    }
+
+    fn poisoned(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.0.poisoned()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), WriteError>> {
+        self.0.close()
+    }
+}

@@ -1,0 +1,130 @@
+//! The error codes of the interface: what each is called, its HTTP status, and whether the same
+//! request may be sent again. A code never changes its meaning.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal, $retry:ident, $title:literal;)*) => {
+        /// What went wrong, for programs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+        }
+
+        impl Code {
+            /// All of them, in the order of their status.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The text form.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// `urn:scrollback:problem:` and the text form.
+            #[must_use]
+            pub fn urn(self) -> &'static str {
+                match self { $(Self::$name => concat!("urn:scrollback:problem:", $text),)* }
+            }
+
+            /// The HTTP status it is sent with.
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            /// The kind of problem in a few words.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// Nothing was written, and the same request may succeed later.
+            #[must_use]
+            pub fn is_retryable(self) -> bool {
+                match self { $(Self::$name => codes!(@$retry),)* }
+            }
+        }
+    };
+    (@again) => { true };
+    (@never) => { false };
+}
+
+codes! {
+    /// The body is not JSON, or JSON that breaks readers.
+    InvalidJson = "invalid_json", 400, never, "Invalid JSON";
+    /// A query parameter or header has a value it may not have.
+    InvalidParameter = "invalid_parameter", 400, never, "Invalid parameter";
+    /// The path names no stream that could exist.
+    InvalidPath = "invalid_path", 400, never, "Invalid path";
+    /// The body ended before it was complete.
+    IncompleteBody = "incomplete_body", 400, again, "Incomplete body";
+    /// No stream is there.
+    StreamNotFound = "stream_not_found", 404, never, "No such stream";
+    /// No such route.
+    NotFound = "not_found", 404, never, "No such route";
+    /// The route has other methods.
+    MethodNotAllowed = "method_not_allowed", 405, never, "Method not allowed";
+    /// The body stopped coming.
+    BodyTimeout = "body_timeout", 408, again, "Body timed out";
+    /// The tail is not at `expectedOffset`.
+    OffsetMismatch = "offset_mismatch", 409, never, "Offset mismatch";
+    /// The stream takes no more records.
+    StreamClosed = "stream_closed", 409, never, "Stream closed";
+    /// The stream exists with another configuration.
+    StreamExists = "stream_exists", 409, never, "Stream exists";
+    /// The stream holds another kind of content.
+    ContentTypeMismatch = "content_type_mismatch", 409, never, "Content type mismatch";
+    /// The records asked for are no longer kept.
+    OffsetTrimmed = "offset_trimmed", 410, never, "Records no longer kept";
+    /// The records asked for cannot be read back.
+    RecordsDamaged = "records_damaged", 410, never, "Records damaged";
+    /// The body is too large.
+    BodyTooLarge = "body_too_large", 413, never, "Body too large";
+    /// An event is too large.
+    EventTooLarge = "event_too_large", 413, never, "Event too large";
+    /// A batch has too many events.
+    BatchTooLarge = "batch_too_large", 413, never, "Batch too large";
+    /// The body is of a kind that the route does not take.
+    UnsupportedContentType = "unsupported_content_type", 415, never, "Unsupported content type";
+    /// The offset lies beyond the tail.
+    OffsetBeyondTail = "offset_beyond_tail", 416, never, "Offset beyond the tail";
+    /// The body is JSON, but not what the route takes.
+    InvalidBody = "invalid_body", 422, never, "Invalid body";
+    /// An event breaks a rule of the envelope.
+    InvalidEvent = "invalid_event", 422, never, "Invalid event";
+    /// A batch without events.
+    EmptyBatch = "empty_batch", 422, never, "Empty batch";
+    /// A defect of the server.
+    Internal = "internal", 500, never, "Internal error";
+    /// The queue of appends is full.
+    Busy = "busy", 503, again, "Busy";
+    /// Other writers were first each time.
+    Contended = "contended", 503, again, "Contended";
+    /// As many live readers as the server takes are connected.
+    TooManyReaders = "too_many_readers", 503, again, "Too many readers";
+    /// The server is about to end.
+    Stopping = "stopping", 503, again, "Stopping";
+    /// The index or the disk could not be read.
+    Unavailable = "unavailable", 503, again, "Unavailable";
+    /// A flush failed: whether the request took place is known after the restart.
+    Poisoned = "poisoned", 503, never, "Log stopped";
+    /// The disk is full.
+    DiskFull = "disk_full", 507, again, "Disk full";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_listed_by_status_and_read_back_from_their_text() {
+        let statuses: Vec<u16> = Code::ALL.iter().map(|code| code.status()).collect();
+        assert!(statuses.is_sorted(), "{statuses:?}");
+        for code in Code::ALL {
+            let text = serde_json::to_string(code).unwrap();
+            assert_eq!(text, format!("\"{}\"", code.as_str()));
+            assert_eq!(serde_json::from_str::<Code>(&text).unwrap(), *code);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What crosses the wire: routes, bodies, error codes, SSE frames. A leaf: it imports nothing of
+//! ours and knows no domain type, so that server, command line and SDK agree by sharing it.
+
+pub mod bodies;
+pub mod code;
+pub mod paths;
+pub mod problem;
+pub mod sse;
+
+/// The content type of JSON bodies.
+pub const JSON: &str = "application/json";
+/// The content type of bodies with one JSON value a line.
+pub const NDJSON: &str = "application/x-ndjson";
+/// The content type of live reads.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// The content type of errors.
+pub const PROBLEM: &str = "application/problem+json";

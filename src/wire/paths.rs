@@ -1,0 +1,83 @@
+//! The routes, as the router takes them, and the same as a client writes them.
+
+/// A plain page that says where to go next.
+pub const ROOT: &str = "/";
+/// The process answers.
+pub const HEALTH: &str = "/healthz";
+/// The server takes reads and writes.
+pub const READY: &str = "/readyz";
+/// Counters in the `OpenMetrics` form.
+pub const METRICS: &str = "/metrics";
+/// Name and version.
+pub const VERSION: &str = "/version";
+
+/// The listing of streams; `POST` with `sessionId` appends to a session.
+pub const STREAMS: &str = "/api/streams";
+/// One stream.
+pub const STREAM: &str = "/api/streams/{*path}";
+/// Closes a stream.
+pub const CLOSE: &str = "/api/close/{*path}";
+/// Events of a stream.
+pub const EVENTS: &str = "/api/events/{*path}";
+/// Events of a stream as they come.
+pub const FOLLOW: &str = "/api/follow/{*path}";
+/// Events of a session.
+pub const SESSION_EVENTS: &str = "/api/sessions/{id}/events";
+/// Events of a session as they come.
+pub const SESSION_STREAM: &str = "/api/sessions/{id}/stream";
+
+/// `/api/streams/{path}`.
+#[must_use]
+pub fn stream(path: &str) -> String {
+    format!("/api/streams/{}", escaped(path))
+}
+
+/// `/api/close/{path}`.
+#[must_use]
+pub fn close(path: &str) -> String {
+    format!("/api/close/{}", escaped(path))
+}
+
+/// `/api/events/{path}`.
+#[must_use]
+pub fn events(path: &str) -> String {
+    format!("/api/events/{}", escaped(path))
+}
+
+/// `/api/follow/{path}`.
+#[must_use]
+pub fn follow(path: &str) -> String {
+    format!("/api/follow/{}", escaped(path))
+}
+
+/// Percent-encodes what may not stand in a path as it is; slashes stay.
+#[must_use]
+pub fn escaped(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                out.push('%');
+                for nibble in [byte >> 4, byte & 15] {
+                    let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+                    out.push(digit.to_ascii_uppercase());
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_written_so_that_it_reads_back_as_it_is() {
+        assert_eq!(events("sessions/a b"), "/api/events/sessions/a%20b");
+        assert_eq!(stream("x/é?#%"), "/api/streams/x/%C3%A9%3F%23%25");
+    }
+}

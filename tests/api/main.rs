@@ -1,0 +1,22 @@
+//! The HTTP interface, route by route: through the service without a socket where that is enough,
+//! over a real one where it is not. Bodies and statuses stand in the tests, so that a change of
+//! the wire contract shows as a change here.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod append;
+mod errors;
+mod events;
+mod follow;
+mod health;
+mod message;
+mod ndjson;
+mod socket;
+mod streams;
+mod util;

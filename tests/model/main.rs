@@ -1,0 +1,13 @@
+//! Random operations on the store and the log against the reference model, the log over a store
+//! that fails, a thousand followers, and the sweeper at work. Time is a value here, and chance a
+//! seed.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod faults;
+mod follow;
+mod log;
+mod ops;
+mod store;
+mod sweep;
+mod util;
