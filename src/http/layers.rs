@@ -4,7 +4,6 @@
 use std::any::Any;
 
 use axum::{
-    body::Body,
     extract::Request,
     http::{
         HeaderName, HeaderValue,
@@ -33,9 +32,8 @@ pub(super) fn finish(mut response: Response, metrics: &Metrics) -> Response {
     response
 }
 
-/// The last fence: a defect costs one request, not the connection's neighbours.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
-pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Response<Body> {
+/// The last fence: the answer to a request that met a defect.
+pub(super) fn panicked(payload: &(dyn Any + Send)) -> Response {
     let text = payload.downcast_ref::<&str>().copied();
     let reason = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     tracing::error!(reason, "a request failed by a defect");

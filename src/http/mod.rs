@@ -4,20 +4,20 @@
 //! a client sends, it gets an answer in the documented form, and a write that was answered with
 //! an error is not in the log, but for what the answer's `count` says.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
+    http::Method,
     response::Response,
     routing::{get, post, put},
 };
-use tower::{Service, ServiceBuilder};
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt;
+use tower::{Service, service_fn};
 
 pub use self::state::App;
-use crate::wire::paths;
+use crate::{log::StreamPath, wire::paths};
 
 mod body;
 mod error;
@@ -28,17 +28,31 @@ mod native;
 mod params;
 mod state;
 
-/// The service that answers every request.
+/// The service that answers every request. A defect in a handler costs one request, not the
+/// connection's neighbours.
 pub fn service(
     app: Arc<App>,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send {
-    let metrics = Arc::clone(app.log().metrics());
-    ServiceBuilder::new()
-        .map_response(move |response: Response<_>| {
-            layers::finish(response.map(Body::new), &metrics)
-        })
-        .layer(CatchPanicLayer::custom(layers::panicked))
-        .service(router(app))
+    let router = router(Arc::clone(&app));
+    service_fn(move |request: Request| {
+        let (app, router) = (Arc::clone(&app), router.clone());
+        async move {
+            let answered = AssertUnwindSafe(answer(&app, router, request)).catch_unwind().await;
+            let response = answered.unwrap_or_else(|panic| layers::panicked(&*panic));
+            Ok(layers::finish(response, app.log().metrics()))
+        }
+    })
+}
+
+/// Appends to sessions, which are most of what a server does, go around the router: it would box
+/// them and copy their path, a tenth of what an append costs. `docs/performance.md` has the figures.
+async fn answer(app: &App, mut router: Router, request: Request) -> Response {
+    let plain = paths::plain_session(request.uri().path());
+    let session = plain.filter(|_| request.method() == Method::POST).map(StreamPath::session);
+    match session {
+        Some(session) => native::append::to_session(app, session, request).await,
+        None => router.call(request).await.unwrap_or_else(|never| match never {}),
+    }
 }
 
 fn router(app: Arc<App>) -> Router {

@@ -53,7 +53,7 @@ impl Log {
                 Round::Submitted { ticket, admitted, timestamp_ms, generation } => {
                     let settled = ticket.settled().await;
                     if self.inner.conclude(&open, generation, settled).await? {
-                        return Ok(appended(&admitted, timestamp_ms));
+                        return Ok(appended(admitted, timestamp_ms));
                     }
                 }
             }
@@ -263,10 +263,10 @@ fn size(append: &Append) -> usize {
     append.records.iter().map(|record| record.payload.len()).sum()
 }
 
-fn appended(admitted: &Admitted, timestamp_ms: u64) -> Appended {
+fn appended(admitted: Admitted, timestamp_ms: u64) -> Appended {
     let written = admitted.placed.iter().rev().find(|placed| !placed.duplicate);
     let last = written.or(admitted.placed.last()).map_or(Offset::ZERO, |placed| placed.offset);
-    Appended { placed: admitted.placed.clone(), last, timestamp_ms }
+    Appended { placed: admitted.placed, last, timestamp_ms }
 }
 
 /// What a failed write means to a client.

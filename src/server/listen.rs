@@ -1,9 +1,7 @@
 //! Connections: accepted up to a bound, served with bounds on headers and on silence, ended
 //! gracefully. It refuses to know what is served.
 
-use std::{
-    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -97,8 +95,7 @@ impl Acceptor {
         }
         let (finish, abort) = (self.finish.clone(), self.abort.clone());
         self.tasks.connection(async move {
-            let served = serve(stream, service, finish.cancelled());
-            if let Some(Err(error)) = abort.run_until_cancelled(served).await {
+            if let Err(error) = serve(stream, service, &finish, &abort).await {
                 tracing::debug!(error = %error, "a connection broke");
             }
             drop(place);
@@ -109,7 +106,8 @@ impl Acceptor {
 async fn serve<S>(
     stream: TcpStream,
     service: S,
-    finish: impl Future<Output = ()>,
+    finish: &CancellationToken,
+    abort: &CancellationToken,
 ) -> hyper::Result<()>
 where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
@@ -123,10 +121,11 @@ where
         .header_read_timeout(limits::HEADER_TIMEOUT)
         .max_buf_size(limits::HEADER_BYTES_MAX);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    let mut finish = pin!(finish);
+    // Nothing is aborted that was not told to finish, so until then one signal is watched.
     tokio::select! {
+        biased;
         served = connection.as_mut() => return served,
-        () = finish.as_mut() => connection.as_mut().graceful_shutdown(),
+        () = finish.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await
+    abort.run_until_cancelled(connection).await.unwrap_or(Ok(()))
 }

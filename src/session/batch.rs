@@ -4,6 +4,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::event::{self, EventError, Maker, Rules};
 use crate::log::{self, NewRecord};
@@ -21,14 +22,15 @@ pub struct EventId {
 #[derive(Debug, Default)]
 pub struct EventBatch {
     buffer: Vec<u8>,
-    events: Vec<(EventId, Range<usize>)>,
+    /// Mostly one.
+    events: SmallVec<[(EventId, Range<usize>); 1]>,
 }
 
 impl EventBatch {
     /// An empty batch with room for `bytes` of events.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { buffer: Vec::with_capacity(bytes), events: Vec::new() }
+        Self { buffer: Vec::with_capacity(bytes), events: SmallVec::new() }
     }
 
     /// Adds an event, given as its JSON text.
@@ -93,7 +95,7 @@ impl EventBatch {
 
     /// The ids and the records of its events, in order.
     #[must_use]
-    pub fn finish(self) -> (Vec<EventId>, Vec<NewRecord>) {
+    pub fn finish(self) -> (SmallVec<[EventId; 1]>, SmallVec<[NewRecord; 1]>) {
         let buffer = Bytes::from(self.buffer);
         let record = |(id, range): (EventId, Range<usize>)| {
             let known = id.given.then(|| Arc::clone(&id.text));

@@ -1,6 +1,8 @@
 //! Request and response bodies, in camelCase. They derive both directions: the server writes
 //! what the command line and the SDK read.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -18,7 +20,7 @@ pub struct AppendAnswer {
     /// Its offset.
     pub offset: u64,
     /// Its id.
-    pub id: String,
+    pub id: Arc<str>,
     /// It was there before, by its id: nothing was written.
     #[serde(default, skip_serializing_if = "is_false")]
     pub duplicate: bool,

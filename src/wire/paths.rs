@@ -26,6 +26,13 @@ pub const SESSION_EVENTS: &str = "/api/sessions/{id}/events";
 /// Events of a session as they come.
 pub const SESSION_STREAM: &str = "/api/sessions/{id}/stream";
 
+/// The session whose events a path names, where nothing in it has to be decoded.
+#[must_use]
+pub fn plain_session(path: &str) -> Option<&str> {
+    let id = path.strip_prefix("/api/sessions/")?.strip_suffix("/events")?;
+    (!id.is_empty() && !id.contains(['/', '%'])).then_some(id)
+}
+
 /// `/api/streams/{path}`.
 #[must_use]
 pub fn stream(path: &str) -> String {
@@ -74,6 +81,21 @@ pub fn escaped(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plain_session_is_one_segment_without_escapes() {
+        assert_eq!(plain_session("/api/sessions/a:b/events"), Some("a:b"));
+        for path in [
+            "/api/sessions//events",
+            "/api/sessions/events",
+            "/api/sessions/a/b/events",
+            "/api/sessions/a%20b/events",
+            "/api/sessions/a/events/",
+            "/api/sessions/a/stream",
+        ] {
+            assert_eq!(plain_session(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn a_path_is_written_so_that_it_reads_back_as_it_is() {

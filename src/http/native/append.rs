@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Request, State},
-    response::Response,
+    http::request::Parts,
+    response::{IntoResponse, Response},
 };
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::ndjson;
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
         params::{Params, wrong},
     },
     limits,
-    log::{self, Append, AppendError, Appended, Offset, StreamPath},
+    log::{self, Append, AppendError, Appended, Offset, PathError, StreamPath},
     session::{EventBatch, EventError, EventId, Rules},
     wire::bodies::{AppendAnswer, BatchAnswer},
 };
@@ -51,18 +53,33 @@ pub(in crate::http) async fn to_path(
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
     let path = stream_path(&mut parts).await?;
+    events(&app, &path, &parts, body).await
+}
+
+/// `POST /api/sessions/{id}/events` again, of a session that is known already.
+pub(in crate::http) async fn to_session(
+    app: &App,
+    session: Result<StreamPath, PathError>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let appended = async { events(app, &session?, &parts, body).await };
+    appended.await.unwrap_or_else(Fail::into_response)
+}
+
+async fn events(app: &App, path: &StreamPath, parts: &Parts, body: Body) -> Result<Response, Fail> {
     let expected = Params::of(&parts.uri)?.offset("expectedOffset")?;
     match kind(&parts.headers)? {
         Kind::Ndjson => {
             let incoming = Incoming::new(body, &**app.log().clock());
-            json(&ndjson::append_all(&app, &path, expected, incoming).await?)
+            json(&ndjson::append_all(app, path, expected, incoming).await?)
         }
         Kind::Json => {
             let body = Incoming::new(body, &**app.log().clock()).whole().await?;
             if body.trim_ascii_start().first() == Some(&b'[') {
-                many(&app, &path, &body, expected).await
+                many(app, path, &body, expected).await
             } else {
-                one(&app, &path, &body, Rules::Event, expected).await
+                one(app, path, &body, Rules::Event, expected).await
             }
         }
     }
@@ -74,11 +91,11 @@ pub(super) async fn append(
     path: &StreamPath,
     batch: EventBatch,
     expected: Option<Offset>,
-) -> Result<(Vec<EventId>, Appended), AppendError> {
+) -> Result<(SmallVec<[EventId; 1]>, Appended), AppendError> {
     let (ids, records) = batch.finish();
     let spec = app.json();
     let append = Append {
-        records: records.into_iter().collect(),
+        records,
         expected,
         create: Some(spec.clone()),
         content_type: Some(Arc::clone(&spec.content_type)),
@@ -101,7 +118,7 @@ async fn one(
     json(&AppendAnswer {
         ok: true,
         offset: appended.last.0,
-        id: ids.first().map(|id| id.text.to_string()).unwrap_or_default(),
+        id: ids.into_iter().next().map(|id| id.text).unwrap_or_default(),
         duplicate: appended.placed.iter().all(|placed| placed.duplicate),
     })
 }
