@@ -13,11 +13,12 @@ pub use self::{
         ReadError, Refused, StreamClosed,
     },
     offset::{Offset, OffsetError, Position, parse_offset},
+    pages::{Encoded, Encoding, LivePage},
     path::{PathError, StreamPath},
-    reader::{LivePage, PAGE, Reader, Step},
+    reader::{PAGE, Reader, Step},
     types::{Append, Appended, Created, JSON, NewRecord, Placed, StreamInfo, StreamSpec},
 };
-use self::{meta::StreamMeta, stream::OpenStream, table::Table};
+use self::{meta::StreamMeta, pages::Pages, stream::OpenStream, table::Table};
 pub use crate::store::{Page, PageLimit, Record};
 use crate::{
     clock::Clock,
@@ -34,6 +35,7 @@ mod ids;
 pub mod json;
 mod meta;
 mod offset;
+mod pages;
 mod path;
 mod reader;
 pub mod retention;
@@ -69,6 +71,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: Settings,
     table: Table,
+    pages: Arc<Pages>,
     metrics: Arc<Metrics>,
 }
 
@@ -82,7 +85,8 @@ impl Log {
         metrics: Arc<Metrics>,
     ) -> Self {
         let table = Table::new(limits::OPEN_STREAMS_MAX);
-        Self { inner: Arc::new(Inner { store, clock, settings, table, metrics }) }
+        let pages = Arc::default();
+        Self { inner: Arc::new(Inner { store, clock, settings, table, pages, metrics }) }
     }
 
     /// The clock it runs on.
@@ -188,7 +192,8 @@ impl Log {
         if after > tail {
             return Err(ReadError::Beyond { tail });
         }
-        Ok(Reader::new(Arc::clone(&self.inner.store), open, after, moved))
+        let (store, pages) = (Arc::clone(&self.inner.store), Arc::clone(&self.inner.pages));
+        Ok(Reader::new(store, pages, open, after, moved))
     }
 
     /// Settles what is queued and closes the store.

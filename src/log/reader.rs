@@ -4,68 +4,30 @@
 //! queued for it, so a slow one costs a page and loses nothing. Invariant: the records of
 //! successive pages are without gap and without repetition.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Offset, ReadError, stream::OpenStream};
+use super::{
+    Encoded, Encoding, LivePage, Offset, ReadError,
+    pages::{PageKey, Pages},
+    stream::OpenStream,
+};
 use crate::{
     limits,
-    store::{Moved, PageLimit, Record, Store},
+    store::{Moved, PageLimit, Store},
 };
 
 /// The page limit of live reads.
 pub const PAGE: PageLimit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
-
-/// A run of records, shared by every reader that stood at the same place, with their encoding.
-#[derive(Debug)]
-pub struct LivePage {
-    /// The records, in order; at least one.
-    pub records: Vec<Record>,
-    /// The durable tail when the page was cut.
-    pub tail: Offset,
-    encoded: OnceLock<Bytes>,
-}
-
-impl LivePage {
-    /// The page in the encoding of session SSE: made by the first reader that asks, shared with
-    /// the rest.
-    pub fn encoded(&self, encode: impl FnOnce(&[Record]) -> Bytes) -> Bytes {
-        self.encoded.get_or_init(|| encode(&self.records)).clone()
-    }
-
-    /// Offset of its last record.
-    #[must_use]
-    pub fn last(&self) -> Offset {
-        self.records.last().map_or(Offset::ZERO, |record| record.offset)
-    }
-}
-
-/// The newest page of a stream, kept for the readers that stand at the tail.
-#[derive(Debug, Default)]
-pub(super) struct Newest(Mutex<Option<(Offset, Arc<LivePage>)>>);
-
-impl Newest {
-    fn get(&self, after: Offset) -> Option<Arc<LivePage>> {
-        let newest = self.0.lock();
-        newest.as_ref().filter(|(at, _)| *at == after).map(|(_, page)| Arc::clone(page))
-    }
-
-    fn put(&self, after: Offset, page: &Arc<LivePage>) {
-        // A page that is not at the tail belongs to one reader that catches up.
-        if page.last() == page.tail {
-            *self.0.lock() = Some((after, Arc::clone(page)));
-        }
-    }
-}
 
 /// What a reader comes to next.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Records.
     Page(Arc<LivePage>),
+    /// Records as a reader with an encoding gets them.
+    Encoded(Encoded),
     /// The tail, for the first time: everything that was there has been read.
     CaughtUp {
         /// Where it stands.
@@ -90,23 +52,34 @@ pub struct Reader {
     moved: watch::Receiver<Moved>,
     closed: watch::Receiver<bool>,
     limit: PageLimit,
+    encoding: Option<Encoding>,
+    pages: Arc<Pages>,
 }
 
 impl Reader {
     pub(super) fn new(
         store: Arc<dyn Store>,
+        pages: Arc<Pages>,
         open: Arc<OpenStream>,
         after: Offset,
         moved: watch::Receiver<Moved>,
     ) -> Self {
         let closed = open.closed();
-        Self { store, open, after, caught_up: false, moved, closed, limit: PAGE }
+        let (limit, encoding) = (PAGE, None);
+        Self { store, open, after, caught_up: false, moved, closed, limit, encoding, pages }
     }
 
     /// The same reader with smaller pages.
     #[must_use]
     pub fn with_limit(mut self, limit: PageLimit) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// The same reader with its records in an encoding, which it shares with others.
+    #[must_use]
+    pub fn with_encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = Some(encoding);
         self
     }
 
@@ -143,7 +116,10 @@ impl Reader {
                 return Ok(Step::Deleted);
             }
             if moved.tail > self.after {
-                return self.page().await;
+                return match self.encoding {
+                    Some(encoding) => self.encoded(encoding, moved.earliest).await,
+                    None => self.page(self.limit).await.map(Step::Page),
+                };
             }
             if !self.caught_up {
                 self.caught_up = true;
@@ -167,23 +143,39 @@ impl Reader {
         self.after = self.after.max(after);
     }
 
-    async fn page(&mut self) -> Result<Step, ReadError> {
+    async fn encoded(&mut self, encoding: Encoding, earliest: Offset) -> Result<Step, ReadError> {
+        let (after, stream) = (self.after, self.open.number());
+        let (records, bytes) = (self.limit.records.max(1), self.limit.bytes);
+        let limit = (records, bytes);
+        let key = PageKey { stream, after, encoding: encoding.name, limit };
+        let kept = after.plus(1) >= earliest;
+        if let Some(page) = self.pages.get(&key).filter(|_| kept) {
+            self.after = page.last;
+            return Ok(Step::Encoded(page));
+        }
+        // Readers that came from different places meet at the multiples, and share from there on.
+        let past = usize::try_from(after.0 % records as u64).unwrap_or(0);
+        let page = self.page(PageLimit { records: records - past, bytes }).await?;
+        let encoded = page.encoded(encoding);
+        if page.last() < page.tail {
+            self.pages.put(key, encoded.clone());
+        }
+        Ok(Step::Encoded(encoded))
+    }
+
+    async fn page(&mut self, limit: PageLimit) -> Result<Arc<LivePage>, ReadError> {
         let newest = self.open.newest();
         let page = match newest.get(self.after) {
             Some(page) => page,
             None => {
-                let read = self.store.read(self.open.number(), self.after, self.limit).await;
+                let read = self.store.read(self.open.number(), self.after, limit).await;
                 let page = read.map_err(|error| ReadError::from_store(error, self.open.path()))?;
-                let page = Arc::new(LivePage {
-                    records: page.records,
-                    tail: page.tail,
-                    encoded: OnceLock::new(),
-                });
+                let page = LivePage::new(page.records, page.tail);
                 newest.put(self.after, &page);
                 page
             }
         };
         self.after = self.after.max(page.last());
-        Ok(Step::Page(page))
+        Ok(page)
     }
 }

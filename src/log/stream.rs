@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::{Offset, StreamPath, ids::IdWindow, meta::StreamMeta, reader::Newest};
+use super::{Offset, StreamPath, ids::IdWindow, meta::StreamMeta, pages::Newest};
 use crate::store::{Head, StreamNo};
 
 /// A stream that someone writes or reads.

@@ -1,6 +1,12 @@
 //! The log over the reference store: what its callers rely on, without disk or HTTP.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -128,19 +134,35 @@ async fn a_reader_catches_up_then_follows_and_ends_with_a_closed_stream() {
 }
 
 #[tokio::test]
-async fn a_fresh_record_is_encoded_once_for_all_its_readers() {
-    let Fixture { log, .. } = fixture();
-    append(&log, "a", &["1"]).await;
-    let mut encoded = 0;
-    for _ in 0..3 {
-        let mut reader = log.follow(&path("a"), Offset(0)).await.unwrap();
-        let page = next_page(&mut reader).await;
-        page.encoded(|_| {
-            encoded += 1;
-            Bytes::from_static(b"frame")
-        });
+async fn a_page_is_encoded_once_for_all_its_readers() {
+    static ENCODED: AtomicUsize = AtomicUsize::new(0);
+    let count = |records: &[Record]| {
+        ENCODED.fetch_add(1, Ordering::Relaxed);
+        Bytes::from(records.len().to_string())
+    };
+    let encoding = Encoding { name: "count", encode: count };
+    let Fixture { log, clock, .. } = fixture();
+    append(&log, "a", &["1", "2", "3", "4", "5"]).await;
+    let limit = PageLimit { records: 2, bytes: 1_000 };
+    for begin in [0, 0, 1] {
+        let reader = log.follow(&path("a"), Offset(begin)).await.unwrap();
+        let mut reader = reader.with_limit(limit).with_encoding(encoding);
+        let mut sizes = Vec::new();
+        while let Step::Encoded(page) = reader.next().await.unwrap() {
+            sizes.push(String::from_utf8(page.bytes.to_vec()).unwrap());
+            assert_eq!(reader.at(), page.last);
+        }
+        // The last one meets the others behind offset 2.
+        assert_eq!(sizes.join(" "), if begin == 0 { "2 2 1" } else { "1 2 1" });
     }
-    assert_eq!(encoded, 1);
+    assert_eq!(ENCODED.load(Ordering::Relaxed), 4);
+    // A page that retention has taken is not served from memory.
+    clock.advance(Settings::default().retention + Duration::from_secs(1));
+    log.sweep().await.unwrap();
+    let mut reader = log.follow(&path("a"), Offset(0)).await.unwrap().with_limit(limit);
+    reader = reader.with_encoding(encoding);
+    let gone = reader.next().await;
+    assert!(matches!(gone, Err(ReadError::Trimmed { earliest: Offset(6) })), "{gone:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scrollback::{
     clock::ManualClock,
-    log::{Log, Offset, Step},
+    log::{Encoding, Log, Offset, Step},
     metrics::Metrics,
     store::{PageLimit, Store, memory::MemoryStore, sled::SledStore},
 };
@@ -15,8 +15,14 @@ use crate::util::{NOW_MS, SIZES, append, log_over, path};
 const FOLLOWERS: u64 = 1_000;
 const RECORDS: u64 = 300;
 
+/// An encoding that shows which records were encoded.
+const OFFSETS: Encoding = Encoding {
+    name: "offsets",
+    encode: |records| records.iter().flat_map(|record| record.offset.0.to_be_bytes()).collect(),
+};
+
 /// Reads to the end of the stream, leaving after every few steps and coming back at the offset it
-/// has reached. Every record must be the one after the last.
+/// has reached; every second one reads encoded pages. Every record must be the one after the last.
 async fn follow(log: Log, number: u64) -> u64 {
     let mut random = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let (mut at, mut visits) = (0, 0);
@@ -28,6 +34,9 @@ async fn follow(log: Log, number: u64) -> u64 {
         let limit =
             PageLimit { records: usize::try_from(1 + random % 40).unwrap(), bytes: usize::MAX };
         let mut reader = log.follow(&path("a"), Offset(at)).await.unwrap().with_limit(limit);
+        if number.is_multiple_of(2) {
+            reader = reader.with_encoding(OFFSETS);
+        }
         for _ in 0..=random % 7 {
             if at == RECORDS {
                 break;
@@ -38,6 +47,13 @@ async fn follow(log: Log, number: u64) -> u64 {
                         assert_eq!(record.offset.0, at + 1, "follower {number}");
                         at += 1;
                     }
+                }
+                Step::Encoded(page) => {
+                    for offset in page.bytes.chunks_exact(8) {
+                        assert_eq!(offset, (at + 1).to_be_bytes(), "follower {number}");
+                        at += 1;
+                    }
+                    assert_eq!(page.last.0, at, "follower {number}");
                 }
                 Step::CaughtUp { tail } => assert_eq!(tail.0, at, "follower {number}"),
                 step => panic!("{step:?}"),

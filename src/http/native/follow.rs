@@ -19,7 +19,11 @@ use axum::{
 };
 use futures_util::Stream;
 
-use super::{events::filter_of, frames::Frames, streams::epoch_text};
+use super::{
+    events::filter_of,
+    frames::{self, Frames},
+    streams::epoch_text,
+};
 use crate::{
     http::{
         App,
@@ -30,8 +34,8 @@ use crate::{
     },
     limits,
     log::{
-        self, LivePage, Offset, PageLimit, ReadError, Reader, Step, StreamInfo, StreamPath,
-        parse_offset,
+        self, Encoded, LivePage, Offset, PageLimit, ReadError, Reader, Step, StreamInfo,
+        StreamPath, parse_offset,
     },
     session::{Filter, Stored},
     wire::{
@@ -159,7 +163,10 @@ async fn open(
     let at = reader.at();
     let remaining = asked.limit;
     let Asked { filter, stays, .. } = asked;
-    let reader = reader.with_limit(page);
+    let mut reader = reader.with_limit(page);
+    if filter.takes_all() && remaining.is_none() {
+        reader = reader.with_encoding(frames::SESSION);
+    }
     Ok((Live { app, reader, filter, remaining, stays, at, epoch, _seat: seat }, reset))
 }
 
@@ -235,7 +242,8 @@ fn frames(mut live: Live, opening: Bytes) -> impl Stream<Item = Result<Bytes, In
 impl Live {
     fn step(&mut self, step: Result<Step, ReadError>) -> Sent {
         match step {
-            Ok(Step::Page(page)) => self.page(&page),
+            Ok(Step::Page(page)) => self.wanted(&page),
+            Ok(Step::Encoded(page)) => self.all(page),
             Ok(Step::CaughtUp { tail }) => self.caught_up(tail),
             Ok(Step::Closed { .. }) => self.end(EndReason::Closed),
             Ok(Step::Deleted) | Err(ReadError::NoStream(_)) => self.end(EndReason::Deleted),
@@ -250,29 +258,16 @@ impl Live {
         }
     }
 
-    fn page(&mut self, page: &LivePage) -> Sent {
-        self.app.log().metrics().note_lag(page.tail.0.saturating_sub(self.at.0));
-        if self.filter.takes_all() && self.remaining.is_none() {
-            self.at = page.last();
-            // One encoding for all readers that stand here.
-            return Sent::more(page.encoded(|records| {
-                let bytes = records.iter().map(|record| record.payload.len()).sum();
-                let mut frames = Frames::with_room(records.len(), bytes);
-                for record in records {
-                    frames.record(&Stored {
-                        offset: record.offset.0,
-                        timestamp_ms: record.timestamp_ms,
-                        payload: &record.payload,
-                    });
-                }
-                frames.finish()
-            }));
-        }
-        self.wanted(page)
+    /// One encoding for all readers that stand here.
+    fn all(&mut self, page: Encoded) -> Sent {
+        self.note_lag();
+        self.at = page.last;
+        Sent::more(page.bytes)
     }
 
     /// What of the page this client wants.
     fn wanted(&mut self, page: &LivePage) -> Sent {
+        self.note_lag();
         let mut frames = Frames::default();
         for record in &page.records {
             self.at = record.offset;
@@ -293,6 +288,10 @@ impl Live {
             }
         }
         Sent::more(frames.finish())
+    }
+
+    fn note_lag(&self) {
+        self.app.log().metrics().note_lag(self.reader.lag());
     }
 
     fn caught_up(&mut self, tail: Offset) -> Sent {

@@ -1,11 +1,29 @@
 //! The encoding of session SSE: records as unnamed events, and the named events about the stream.
 
+use axum::body::Bytes;
 use serde::Serialize;
 
 use crate::{
+    log::{Encoding, Record},
     session::{Filter, Stored, View},
     wire::sse,
 };
+
+/// Session SSE, as readers without a filter share it.
+pub(super) const SESSION: Encoding = Encoding { name: "session", encode };
+
+fn encode(records: &[Record]) -> Bytes {
+    let bytes = records.iter().map(|record| record.payload.len()).sum();
+    let mut frames = Frames::with_room(records.len(), bytes);
+    for record in records {
+        frames.record(&Stored {
+            offset: record.offset.0,
+            timestamp_ms: record.timestamp_ms,
+            payload: &record.payload,
+        });
+    }
+    frames.finish()
+}
 
 /// Frames being written.
 #[derive(Debug, Default)]
@@ -45,7 +63,7 @@ impl Frames {
     }
 
     /// What was written.
-    pub(super) fn finish(self) -> bytes::Bytes {
+    pub(super) fn finish(self) -> Bytes {
         self.out.into()
     }
 }
