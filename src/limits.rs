@@ -84,7 +84,7 @@ pub const PAGE_BYTES: usize = 256 * 1024;
 pub const LIVE_PAGE_BYTES: usize = 16 * 1024;
 /// Pages kept in encoded form, so that many clients that come back to the same streams cost one
 /// reading and one encoding. Well below what a server may use when idle.
-pub const PAGE_CACHE_BYTES: u64 = 48 * 1024 * 1024;
+pub const PAGE_CACHE_BYTES: usize = 48 * 1024 * 1024;
 /// Events in one answer of `GET …/events`, unless asked for fewer.
 pub const EVENTS_LIMIT_DEFAULT: usize = 100;
 /// Events in one answer of `GET …/events`.

@@ -8,8 +8,8 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
+use lru::LruCache;
 use parking_lot::Mutex;
-use quick_cache::{Weighter, sync::Cache};
 use smallvec::SmallVec;
 
 use super::Offset;
@@ -100,39 +100,46 @@ pub(super) struct PageKey {
     pub(super) limit: (usize, usize),
 }
 
-/// Encoded pages that were read lately, up to [`limits::PAGE_CACHE_BYTES`].
-pub(super) struct Pages(Cache<PageKey, Encoded, ByBytes>);
+/// Encoded pages that were read lately, up to [`limits::PAGE_CACHE_BYTES`]; the one that was not
+/// asked for longest goes first.
+pub(super) struct Pages(Mutex<Cached>);
 
-#[derive(Clone)]
-struct ByBytes;
-
-impl Weighter<PageKey, Encoded> for ByBytes {
-    fn weight(&self, _: &PageKey, page: &Encoded) -> u64 {
-        (page.bytes.len() + size_of::<(PageKey, Encoded)>()) as u64
-    }
+struct Cached {
+    pages: LruCache<PageKey, Encoded>,
+    bytes: usize,
 }
 
 impl Default for Pages {
     fn default() -> Self {
-        let capacity = limits::PAGE_CACHE_BYTES;
-        let items = usize::try_from(capacity).unwrap_or(usize::MAX) / limits::PAGE_BYTES;
-        Self(Cache::with_weighter(items, capacity, ByBytes))
+        Self(Mutex::new(Cached { pages: LruCache::unbounded(), bytes: 0 }))
     }
 }
 
 impl Pages {
     pub(super) fn get(&self, key: &PageKey) -> Option<Encoded> {
-        self.0.get(key)
+        self.0.lock().pages.get(key).cloned()
     }
 
     pub(super) fn put(&self, key: PageKey, page: Encoded) {
-        self.0.insert(key, page);
+        let mut cached = self.0.lock();
+        cached.bytes += cost(&page);
+        if let Some((_, before)) = cached.pages.push(key, page) {
+            cached.bytes -= cost(&before);
+        }
+        while cached.bytes > limits::PAGE_CACHE_BYTES {
+            let Some((_, oldest)) = cached.pages.pop_lru() else { return };
+            cached.bytes -= cost(&oldest);
+        }
     }
+}
+
+fn cost(page: &Encoded) -> usize {
+    page.bytes.len() + size_of::<(PageKey, Encoded)>()
 }
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").field("pages", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("Pages").field("bytes", &self.0.lock().bytes).finish_non_exhaustive()
     }
 }
 
@@ -151,8 +158,11 @@ mod tests {
         for after in 0..1_000 {
             pages.put(key(after), Encoded { bytes: bytes.clone(), last: Offset(after + 1) });
         }
-        assert!(pages.0.weight() <= limits::PAGE_CACHE_BYTES);
-        assert!(pages.0.len() > 1, "it holds some");
+        // A page that is put again is counted once.
+        pages.put(key(999), Encoded { bytes: bytes.clone(), last: Offset(1_000) });
+        let kept = (0..1_000).filter(|after| pages.get(&key(*after)).is_some()).count();
+        assert_eq!(kept, limits::PAGE_CACHE_BYTES / (limits::PAGE_BYTES + 1_000));
+        assert!(pages.get(&key(999)).is_some(), "the newest is there");
     }
 
     #[test]
