@@ -1,5 +1,8 @@
 # What developers run. CI runs `make ci`.
 
+# Not `advisories`: their database is not in a registry, and CI reaches nothing else.
+DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
+
 .PHONY: run demo test bench fmt fmt-check lint doc deny ci
 
 run:       ; cargo run --release -- serve --data-dir data
@@ -10,5 +13,6 @@ fmt:       ; cargo fmt
 fmt-check: ; cargo fmt --check
 lint:      ; cargo clippy --all-targets -- -D warnings
 doc:       ; RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
-deny:      ; if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; else echo "cargo-deny is not installed: skipped"; fi
+deny: $(DENY) ; $(DENY) check licenses bans sources
+target/tools/bin/cargo-deny: ; cargo install cargo-deny --version 0.20.2 --locked --root target/tools
 ci:        fmt-check lint test doc deny

@@ -1,7 +1,7 @@
 //! Every bound and default of the service, each with its reason. A bound that is not here does
 //! not exist; a queue without a bound here is a defect.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 /// One event or record. Larger things belong in a file with a link to it: every reader gets a
 /// record whole.
@@ -10,6 +10,8 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Records in one atomic append: what one flush should carry at most.
 pub const BATCH_RECORDS_MAX: usize = 10_000;
+/// Bytes in one atomic append: well within one group commit.
+pub const BATCH_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// NDJSON is appended in steps of this many records, so that a body of any length holds one
 /// step in memory …
 pub const NDJSON_STEP_RECORDS: usize = 1_000;
@@ -77,7 +79,7 @@ pub const STORE_STREAMS_CACHED: usize = 20_000;
 
 /// A page of a catch-up read: records …
 pub const PAGE_RECORDS: usize = 1_000;
-/// … and payload bytes. This is what a slow reader costs.
+/// … and payload bytes.
 pub const PAGE_BYTES: usize = 256 * 1024;
 /// Payload bytes of a live reader's page: a reader that is slow holds one such page encoded.
 /// A read that ends at the tail has pages of [`PAGE_BYTES`], which is faster.
@@ -85,6 +87,8 @@ pub const LIVE_PAGE_BYTES: usize = 16 * 1024;
 /// Pages kept in encoded form, so that many clients that come back to the same streams cost one
 /// reading and one encoding. Well below what a server may use when idle.
 pub const PAGE_CACHE_BYTES: usize = 48 * 1024 * 1024;
+/// Pages kept in encoded form, however small they are.
+pub const PAGES_CACHED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(16_383);
 /// Events in one answer of `GET …/events`, unless asked for fewer.
 pub const EVENTS_LIMIT_DEFAULT: usize = 100;
 /// Events in one answer of `GET …/events`.

@@ -135,7 +135,7 @@ impl From<AppendError> for Fail {
             AppendError::BatchCount { count: 0, .. } => {
                 Self::new(Code::EmptyBatch, "the array has no events; send at least one")
             }
-            AppendError::BatchCount { .. } => Self::new(
+            AppendError::BatchCount { .. } | AppendError::BatchBytes { .. } => Self::new(
                 Code::BatchTooLarge,
                 format!("{message}; split it, or send NDJSON, which has no bound"),
             ),
@@ -183,7 +183,7 @@ impl From<ReadError> for Fail {
             ReadError::Trimmed { earliest } => trimmed(earliest),
             ReadError::Lost { to, .. } => Self::new(
                 Code::RecordsDamaged,
-                format!("{message}; those after them are not: go on from `resumeFrom`"),
+                format!("{message}; the others are not: go on from `resumeFrom`"),
             )
             .with(|problem| problem.resume_from = Some(to.0)),
             ReadError::Beyond { tail } => Self::new(
@@ -268,8 +268,7 @@ mod tests {
         assert_eq!((fail.0.status, fail.0.resume_from), (410, Some(5)));
         assert_eq!(
             fail.0.message,
-            "records 3 to 5 are damaged: bad checksum; those after them are not: go on from \
-             `resumeFrom`"
+            "records 3 to 5 are damaged: bad checksum; the others are not: go on from `resumeFrom`"
         );
     }
 }

@@ -29,13 +29,17 @@ impl Admitted {
 /// Checks what does not depend on the stream.
 ///
 /// # Errors
-/// The batch is empty, too long, or has a record that is too large.
+/// The batch is empty, too long or too large, or has a record that is too large.
 pub(super) fn check(append: &Append) -> Result<(), AppendError> {
     let count = append.records.len();
     if count == 0 || count > limits::BATCH_RECORDS_MAX {
         return Err(AppendError::BatchCount { count, max: limits::BATCH_RECORDS_MAX });
     }
     let sizes = append.records.iter().map(|record| record.payload.len());
+    let bytes: usize = sizes.clone().sum();
+    if bytes > limits::BATCH_BYTES_MAX {
+        return Err(AppendError::BatchBytes { bytes, max: limits::BATCH_BYTES_MAX });
+    }
     match sizes.enumerate().find(|(_, bytes)| *bytes > limits::RECORD_BYTES_MAX) {
         Some((index, bytes)) => {
             Err(AppendError::RecordTooLarge { index, bytes, max_bytes: limits::RECORD_BYTES_MAX })
@@ -202,6 +206,11 @@ mod tests {
         assert!(matches!(check(&append(&none)), Err(AppendError::BatchCount { count: 0, .. })));
         let many = append(&vec![None; limits::BATCH_RECORDS_MAX + 1]);
         assert!(matches!(check(&many), Err(AppendError::BatchCount { .. })));
+        let mut heavy = append(&vec![None; 40]);
+        for record in &mut heavy.records {
+            record.payload = Bytes::from(vec![b' '; limits::RECORD_BYTES_MAX]);
+        }
+        assert!(matches!(check(&heavy), Err(AppendError::BatchBytes { .. })));
         let mut large = append(&[None, None]);
         large.records[1].payload = Bytes::from(vec![b' '; limits::RECORD_BYTES_MAX + 1]);
         assert!(matches!(check(&large), Err(AppendError::RecordTooLarge { index: 1, .. })));

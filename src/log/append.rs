@@ -218,7 +218,7 @@ impl Inner {
         let mut older = Vec::new();
         let mut at = after;
         while at < tail {
-            let limit = PageLimit { records: limits::IDS_MIN, bytes: usize::MAX };
+            let limit = PageLimit { records: limits::IDS_MIN, bytes: limits::PAGE_BYTES };
             let page = match self.store.read(open.number(), at, limit).await {
                 Ok(page) => page,
                 Err(store::ReadError::Trimmed { earliest }) => {
@@ -275,7 +275,9 @@ pub(super) fn refused(error: WriteError) -> Refused {
         WriteError::Full => Refused::Full,
         WriteError::Poisoned(reason) => Refused::Poisoned(reason),
         WriteError::Closed => Refused::Closed,
-        WriteError::TooLarge { .. } | WriteError::Busy => Refused::Busy,
+        WriteError::Busy => Refused::Busy,
+        // `admit::check` lets none through that is too large for a group.
+        error @ WriteError::TooLarge { .. } => Refused::Unavailable(error.to_string().into()),
         WriteError::Conflict { .. } | WriteError::Exists | WriteError::NoStream(_) => {
             Refused::Contended
         }

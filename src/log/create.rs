@@ -33,8 +33,9 @@ impl Log {
             }
             let open = inner.table.insert(inner.fresh(path, &spec));
             let submitted = inner.submit_creation(&open);
-            let Some((ticket, generation, info)) = submitted else { continue };
-            if inner.conclude(&open, generation, ticket.settled().await).await? {
+            let Some((ticket, generation, created)) = submitted else { continue };
+            let durable = inner.conclude(&open, generation, ticket.settled().await).await?;
+            if let (Some(info), true) = (created, durable) {
                 return Ok(Created { info, existed: false });
             }
         }
@@ -100,8 +101,9 @@ impl Inner {
         }
     }
 
-    /// Submits the creation, unless somebody else has.
-    fn submit_creation(&self, open: &Arc<OpenStream>) -> Option<(Ticket, u64, StreamInfo)> {
+    /// Submits the creation. Behind somebody else's it is a barrier and creates nothing: once it
+    /// is settled, so is theirs, and the stream is found or its path is free.
+    fn submit_creation(&self, open: &Arc<OpenStream>) -> Option<(Ticket, u64, Option<StreamInfo>)> {
         let mut state = open.assigned();
         if state.gone || state.stale {
             drop(state);
@@ -122,8 +124,7 @@ impl Inner {
         let created_here = state.to_create;
         let write = Self::write(open, &mut state, created_ms);
         let ticket = self.store.submit(write);
-        // Behind another creation this write is a barrier; the next round finds the stream.
-        created_here.then_some((ticket, state.generation, info))
+        Some((ticket, state.generation, created_here.then_some(info)))
     }
 
     fn submit_close(&self, open: &Arc<OpenStream>) -> Option<(Ticket, u64, Offset)> {

@@ -104,6 +104,14 @@ pub enum AppendError {
         /// The bound.
         max_bytes: usize,
     },
+    /// More than [`crate::limits::BATCH_BYTES_MAX`] in one batch.
+    #[error("a batch has at most {max} bytes, not {bytes}")]
+    BatchBytes {
+        /// How many were given.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
     /// More than [`crate::limits::BATCH_RECORDS_MAX`] records, or none.
     #[error("a batch has 1 to {max} records, not {count}")]
     BatchCount {

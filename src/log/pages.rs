@@ -111,7 +111,7 @@ struct Cached {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self(Mutex::new(Cached { pages: LruCache::unbounded(), bytes: 0 }))
+        Self(Mutex::new(Cached { pages: LruCache::new(limits::PAGES_CACHED_MAX), bytes: 0 }))
     }
 }
 

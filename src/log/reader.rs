@@ -118,7 +118,7 @@ impl Reader {
             if moved.tail > self.after {
                 return match self.encoding {
                     Some(encoding) => self.encoded(encoding, moved.earliest).await,
-                    None => self.page(self.limit).await.map(Step::Page),
+                    None => self.page(self.limit, moved.earliest).await.map(Step::Page),
                 };
             }
             if !self.caught_up {
@@ -148,14 +148,13 @@ impl Reader {
         let (records, bytes) = (self.limit.records.max(1), self.limit.bytes);
         let limit = (records, bytes);
         let key = PageKey { stream, after, encoding: encoding.name, limit };
-        let kept = after.plus(1) >= earliest;
-        if let Some(page) = self.pages.get(&key).filter(|_| kept) {
+        if let Some(page) = self.pages.get(&key).filter(|_| after.plus(1) >= earliest) {
             self.after = page.last;
             return Ok(Step::Encoded(page));
         }
         // Readers that came from different places meet at the multiples, and share from there on.
         let past = usize::try_from(after.0 % records as u64).unwrap_or(0);
-        let page = self.page(PageLimit { records: records - past, bytes }).await?;
+        let page = self.page(PageLimit { records: records - past, bytes }, earliest).await?;
         let encoded = page.encoded(encoding);
         if page.last() < page.tail {
             self.pages.put(key, encoded.clone());
@@ -163,9 +162,14 @@ impl Reader {
         Ok(Step::Encoded(encoded))
     }
 
-    async fn page(&mut self, limit: PageLimit) -> Result<Arc<LivePage>, ReadError> {
+    async fn page(
+        &mut self,
+        limit: PageLimit,
+        earliest: Offset,
+    ) -> Result<Arc<LivePage>, ReadError> {
         let newest = self.open.newest();
-        let page = match newest.get(self.after) {
+        let is_kept = self.after.plus(1) >= earliest;
+        let page = match newest.get(self.after).filter(|_| is_kept) {
             Some(page) => page,
             None => {
                 let read = self.store.read(self.open.number(), self.after, limit).await;

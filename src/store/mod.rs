@@ -47,7 +47,8 @@ impl Ticket {
     /// The reason why the write has not taken place. After any error nothing of it is in the log,
     /// with one exception: after [`WriteError::Poisoned`] it may or may not be found on reopening.
     pub async fn settled(self) -> Result<(), WriteError> {
-        self.0.await.unwrap_or(Err(WriteError::Closed))
+        let unanswered = || WriteError::Poisoned(Arc::from("the store ended without an answer"));
+        self.0.await.unwrap_or_else(|_| Err(unanswered()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must never be taken: each is a clear 4xx, and nothing is written.
 
 use axum::{body::Body, http::Request};
+use futures_util::StreamExt as _;
 use insta::assert_snapshot;
 use scrollback::{limits, wire::code::Code};
 
@@ -207,5 +208,23 @@ fn every_code_is_documented_with_its_status() {
         let retryable = if code.is_retryable() { "yes" } else { "no" };
         let row = format!("| {} | `{}` | {retryable} | ", code.status(), code.as_str());
         assert!(text.contains(&row), "no row {row:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_given_up() {
+    let app = TestApp::new();
+    for kind in ["application/json", "application/x-ndjson"] {
+        let begun = futures_util::stream::iter([Ok::<_, std::io::Error>("{\"channel\":\"x\"")]);
+        let body = Body::from_stream(begun.chain(futures_util::stream::pending()));
+        let passing = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            app.clock.advance(limits::BODY_IDLE_TIMEOUT);
+        };
+        let (answer, ()) = tokio::join!(app.post_as(EVENTS, kind, body), passing);
+        assert_eq!((answer.status.as_u16(), &*answer.code()), (408, "body_timeout"), "{kind}");
+        assert_eq!(app.tail().await, 0);
     }
 }

@@ -1,12 +1,13 @@
 //! `GET /api/sessions/{id}/stream`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, http::Request};
 use insta::assert_snapshot;
 use scrollback::{
     limits,
-    log::{Append, NewRecord, StreamPath},
+    log::{Append, NewRecord, Offset, StreamPath},
+    store::{ReadError, faulty::FaultyStore, memory::MemoryStore},
 };
 
 use crate::util::TestApp;
@@ -278,4 +279,22 @@ async fn readers_at_the_tail_share_what_they_are_sent() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn damaged_records_are_a_reset_and_not_silence() {
+    let store = FaultyStore::over(Arc::new(MemoryStore::default()));
+    let app = TestApp::over(Arc::<FaultyStore>::clone(&store), |app| app);
+    app.fill(4).await;
+    let mut live = app.follow(&format!("{URI}?live=false")).await;
+    let (from, to, reason) = (Offset(1), Offset(2), Arc::from("bad checksum"));
+    store.fail_reads(Some(ReadError::Lost { from, to, reason }));
+    assert_snapshot!(live.frames(1).await, @r#"2 [reset] {"earliest":3,"message":"records are damaged and cannot be read back; reading goes on after offset 2: drop what was built from this stream, or mark the gap","reason":"damaged","resumeFrom":2}"#);
+    store.fail_reads(None);
+    assert_snapshot!(live.rest().await, @r#"
+    3 e3
+    4 e4
+    4 [caught-up] {"epoch":"E","offset":4}
+    4 [end] {"offset":4,"reason":"tail"}
+    "#);
 }

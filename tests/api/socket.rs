@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use scrollback::{
     clock::SystemClock,
+    limits,
     metrics::Metrics,
     server::{self, Running, Settings},
     store::memory::MemoryStore,
@@ -167,4 +168,34 @@ async fn a_server_that_stops_ends_live_reads_and_answers_what_it_has_taken() {
     assert!(wire.rest().await.is_empty(), "an idle connection is closed");
     stopping.await.unwrap().unwrap();
     assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_that_do_not_come_close_the_connection() {
+    let server = start().await;
+    let mut wire = Wire::to(&server).await;
+    wire.send("GET /healthz HTTP/1.1\r\nhost: x\r\n").await;
+    let begun = tokio::time::Instant::now();
+    let mut answer = String::new();
+    wire.0.read_to_string(&mut answer).await.unwrap();
+    assert!(begun.elapsed() >= limits::HEADER_TIMEOUT, "{answer}");
+    assert!(!answer.contains("200 OK"), "{answer}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_ends_does_not_keep_the_server_from_stopping() {
+    let server = start().await;
+    let mut wire = Wire::to(&server).await;
+    wire.send(&post(EVENTS, "application/json", EVENT.len() + 1, EVENT)).await;
+    while server.connections() < 1 {
+        tokio::task::yield_now().await;
+    }
+    let begun = tokio::time::Instant::now();
+    server.stop().await.unwrap();
+    assert!(begun.elapsed() <= limits::STOP_READERS_WITHIN + 2 * limits::STOP_WRITERS_WITHIN);
+    let mut answer = String::new();
+    // It may be reset or closed; it is not answered.
+    let _ = wire.0.read_to_string(&mut answer).await;
+    assert!(!answer.contains("\"ok\":true"), "{answer}");
 }

@@ -14,7 +14,7 @@ use scrollback::{
     log::{Log, Settings, StreamPath},
     metrics::Metrics,
     session::Ids,
-    store::memory::MemoryStore,
+    store::{Store, memory::MemoryStore},
 };
 use tower::ServiceExt;
 
@@ -40,8 +40,11 @@ impl TestApp {
     }
 
     pub(crate) fn with(change: impl FnOnce(App) -> App) -> Self {
+        Self::over(Arc::new(MemoryStore::default()), change)
+    }
+
+    pub(crate) fn over(store: Arc<dyn Store>, change: impl FnOnce(App) -> App) -> Self {
         let clock = ManualClock::at(NOW_MS);
-        let store = Arc::new(MemoryStore::default());
         let metrics = Arc::new(Metrics::default());
         let log = Log::new(store, clock.clone(), Settings::default(), metrics);
         Self { app: Arc::new(change(App::new(log).with_ids(Ids::counting()))), clock }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scrollback::{
     clock::ManualClock,
-    log::{Encoding, Log, Offset, Step},
+    log::{Encoding, Log, Offset, Step, StreamSpec},
     metrics::Metrics,
     store::{PageLimit, Store, memory::MemoryStore, sled::SledStore},
 };
@@ -93,4 +93,23 @@ async fn a_thousand_followers_of_a_store_on_disk_see_every_offset_once() {
     let metrics = Arc::new(Metrics::default());
     let store = SledStore::open_sized(folder.path(), metrics, SIZES).unwrap();
     every_follower_sees_every_offset_once(Arc::new(store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_many_create_at_once_is_created_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let store = SledStore::open_sized(folder.path(), metrics, SIZES).unwrap();
+    let log = log_over(Arc::new(store), &ManualClock::at(NOW_MS));
+    for round in 0..20 {
+        let at = path(&format!("a{round}"));
+        let mut creators = JoinSet::new();
+        for _ in 0..16 {
+            let (log, at) = (log.clone(), at.clone());
+            creators.spawn(async move { log.create(&at, StreamSpec::json()).await.unwrap() });
+        }
+        let created = creators.join_all().await;
+        assert_eq!(created.iter().filter(|created| !created.existed).count(), 1);
+        assert!(created.iter().all(|one| one.info.epoch == created[0].info.epoch));
+    }
 }

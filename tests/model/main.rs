@@ -6,6 +6,7 @@
 
 mod faults;
 mod follow;
+mod frozen;
 mod log;
 mod ops;
 mod store;

@@ -271,6 +271,14 @@ impl Read<'_> {
                     at = to;
                 }
                 Err(_) if page.looked_at > 0 => return Ok(false),
+                Err(ReadError::Lost { from, to, reason }) => {
+                    let place = before(from);
+                    let lost = ReadError::Lost { from, to, reason };
+                    // Backwards, what can be read lies before the damage.
+                    return Err(Fail::from(lost).with(|problem| {
+                        problem.resume_from = Some(place.0);
+                    }));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -141,8 +141,7 @@ async fn open(
     seat: Seat,
 ) -> Result<(Live, Option<ResetData>), Fail> {
     let beginning = Offset(info.earliest.0.saturating_sub(1));
-    let epoch = epoch_text(info.epoch);
-    let recreated = asked.epoch.as_ref().is_some_and(|known| *known != epoch);
+    let recreated = asked.epoch.as_ref().is_some_and(|known| *known != epoch_text(info.epoch));
     let wanted = match asked.place {
         _ if recreated => beginning,
         Place::After(offset) => offset,
@@ -160,7 +159,8 @@ async fn open(
     };
     let bytes = if asked.stays { limits::LIVE_PAGE_BYTES } else { limits::PAGE_BYTES };
     let page = PageLimit { bytes, ..log::PAGE };
-    let at = reader.at();
+    // The path may have got another stream since `info` was asked.
+    let (at, epoch) = (reader.at(), epoch_text(reader.epoch()));
     let remaining = asked.limit;
     let Asked { filter, stays, .. } = asked;
     let mut reader = reader.with_limit(page);

@@ -147,8 +147,8 @@ impl<'a> Intake<'a> {
         let (ids, appended) = append(self.app, self.path, step, self.expected).await?;
         let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count() as u64;
         let count = ids.len() as u64;
-        // The next step expects what this one has made of the tail.
-        self.expected = self.expected.map(|expected| expected.plus(count - duplicates));
+        // The next step expects the tail where this one ended, or had ended when it was first sent.
+        self.expected = self.expected.map(|_| appended.last);
         self.count += count;
         self.duplicates += duplicates;
         self.last = Some(appended.last);

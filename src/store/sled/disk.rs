@@ -21,7 +21,8 @@ pub(super) struct DiskFile {
 
 impl DiskFile {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).clone();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
         Ok(Self { file: options.open(path)?, path: path.to_owned() })
     }
 

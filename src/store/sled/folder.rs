@@ -7,6 +7,9 @@
 //! journal/         what is acknowledged and not in blocks yet
 //! blocks/          everything else
 //! index/           where things are in `blocks/` (sled); can be built anew
+//! index.damaged/   the one before, once it was built anew
+//! index.suspect    the index must be built anew on the next start
+//! index.building   it is being built anew
 //! ```
 
 use std::{
@@ -19,6 +22,8 @@ use parking_lot::Mutex;
 
 use super::disk::{self, DiskFile};
 use crate::{limits, store::OpenError};
+
+const BEING_BUILT: &str = "index.building";
 
 /// The format this version reads and writes.
 pub(super) const FORMAT: &str = "scrollback 1";
@@ -54,13 +59,14 @@ pub(super) struct Folder {
 impl Folder {
     /// Locks a folder, making it if it is not there, and checks its format.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        known_format(path)?;
         for folder in [path.to_owned(), path.join("journal"), path.join("blocks")] {
             std::fs::create_dir_all(&folder).map_err(disk::at(&folder))?;
         }
         let lock = lock(path)?;
         let folder =
             Self { path: path.to_owned(), sizes: Sizes::default(), lock: Mutex::new(Some(lock)) };
-        folder.check_format()?;
+        folder.mark_format()?;
         disk::sync_folder(path).map_err(disk::at(path))?;
         Ok(folder)
     }
@@ -70,27 +76,17 @@ impl Folder {
         self.lock.lock().take();
     }
 
-    fn check_format(&self) -> Result<(), OpenError> {
-        let path = self.path.join("FORMAT");
-        match std::fs::read(&path) {
-            Ok(found) if found.trim_ascii() == FORMAT.as_bytes() => Ok(()),
-            // An empty file is what a power cut leaves of one that was never synced.
-            Ok(found) if !found.is_empty() => Err(OpenError::Format {
-                path: self.path.clone(),
-                found: String::from_utf8_lossy(&found).trim().chars().take(80).collect(),
-                known: FORMAT,
-            }),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(disk::at(&path)(error))
-            }
-            _ => {
-                let written = File::create(&path).and_then(|mut file| {
-                    file.write_all(format!("{FORMAT}\n").as_bytes())?;
-                    file.sync_all()
-                });
-                written.map_err(disk::at(&path))
-            }
+    /// Marks a new folder with its format.
+    fn mark_format(&self) -> Result<(), OpenError> {
+        if known_format(&self.path)? {
+            return Ok(());
         }
+        let path = self.path.join("FORMAT");
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(format!("{FORMAT}\n").as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(disk::at(&path))
     }
 
     pub(super) fn journal(&self) -> PathBuf {
@@ -122,10 +118,27 @@ impl Folder {
         self.path.join("index.suspect").exists()
     }
 
-    /// The index has been built anew.
+    /// Notes that the index is about to be built anew: a kill must not let half of one pass for
+    /// all of it.
+    pub(super) fn begin_index(&self) -> std::io::Result<()> {
+        File::create(self.path.join(BEING_BUILT))?.sync_all()?;
+        disk::sync_folder(&self.path)
+    }
+
+    /// Whether an index is being built anew, now or when the last opening was killed.
+    pub(super) fn is_index_being_built(&self) -> bool {
+        self.path.join(BEING_BUILT).exists()
+    }
+
+    /// The index is whole: built anew, or never in doubt.
     pub(super) fn trust_index(&self) -> std::io::Result<()> {
-        let path = self.path.join("index.suspect");
-        if path.exists() { std::fs::remove_file(path) } else { Ok(()) }
+        for name in ["index.suspect", BEING_BUILT] {
+            match std::fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Sets room aside for the compactor, where there is enough.
@@ -152,9 +165,27 @@ impl Folder {
     }
 }
 
+/// Whether a folder says that it has our format; an error where it says another one.
+fn known_format(folder: &Path) -> Result<bool, OpenError> {
+    let path = folder.join("FORMAT");
+    match std::fs::read(&path) {
+        Ok(found) if found.trim_ascii() == FORMAT.as_bytes() => Ok(true),
+        // An empty file is what a power cut leaves of one that was never synced.
+        Ok(found) if found.is_empty() => Ok(false),
+        Ok(found) => Err(OpenError::Format {
+            path: folder.to_owned(),
+            found: String::from_utf8_lossy(&found).trim().chars().take(80).collect(),
+            known: FORMAT,
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(disk::at(&path)(error)),
+    }
+}
+
 fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = path.join("LOCK");
-    let options = OpenOptions::new().create(true).truncate(false).write(true).clone();
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
     let file = options.open(&lock_path).map_err(disk::at(&lock_path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -184,5 +215,6 @@ mod tests {
         assert!(
             matches!(refused, Err(OpenError::Format { ref found, .. }) if found == "scrollback 99")
         );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made in it");
     }
 }

@@ -29,6 +29,7 @@ use self::{
     recover::{Mode, Recovered},
     shared::{Frozen, Job, Queue, Shared},
     table::Known,
+    threads::supervised,
     writer::Writer,
 };
 
@@ -66,6 +67,7 @@ mod salvage;
 mod shared;
 mod table;
 mod tails;
+mod threads;
 mod verify;
 mod writer;
 
@@ -123,8 +125,8 @@ impl SledStore {
         let writer = Writer::new(Arc::clone(&shared), journal, position);
         let compacting = Arc::clone(&shared);
         let threads = [
-            named("journal-writer", move || writer.run()),
-            named("compactor", move || compactor::run(&compacting)),
+            supervised(&shared, "journal-writer", move || writer.run()),
+            supervised(&shared, "compactor", move || compactor::run(&compacting)),
         ];
         let threads = threads.into_iter().collect::<Result<Vec<_>, _>>();
         let threads = Mutex::new(threads.map_err(disk::at(path))?);
@@ -188,10 +190,6 @@ impl SledStore {
         })
         .boxed()
     }
-}
-
-fn named(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
 fn shared_of(folder: Folder, recovered: Recovered, metrics: Arc<Metrics>) -> Shared {

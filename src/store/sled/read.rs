@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{
     block::{self, StoredCheckpoint},
+    frame::{Header, Kind},
     key::BlockEntry,
     live::Live,
     shared::Shared,
@@ -183,6 +184,9 @@ pub(super) fn read_block(
 
 fn missing(live: &Live, offset: Offset, next: Option<Offset>) -> ReadError {
     let state = live.lock();
+    if state.deleted {
+        return ReadError::NoStream(live.stream());
+    }
     if offset < state.earliest {
         return ReadError::Trimmed { earliest: state.earliest };
     }
@@ -260,7 +264,8 @@ pub(super) fn all(
 fn stretch(shared: &Shared, next: Position) -> Result<Option<Vec<Run>>> {
     let Some((_, place)) = shared.index(|index| index.order_at(next))? else { return Ok(None) };
     let read = shared.files.read(place);
-    let runs = read.ok().and_then(|(_, body)| block::decode_order(&body));
+    let read = read.ok().filter(|(header, _)| header.kind == Kind::Order);
+    let runs = read.and_then(|(_, body)| block::decode_order(&body));
     let damaged = || {
         let text = format!("the commit order is damaged behind position {next}; run salvage");
         ReadError::Unavailable(Arc::from(text))
@@ -382,6 +387,10 @@ pub(super) fn checkpoint(shared: &Shared, stream: StreamNo, name: &str) -> Resul
         return Ok(None);
     };
     // A checkpoint that cannot be read is as good as none: it is made again by replay.
-    let read = shared.files.read(place).ok();
-    Ok(read.and_then(|(_, body)| block::decode::<StoredCheckpoint>(&body)).map(|saved| saved.state))
+    let is_this = |header: &Header| header.kind == Kind::Checkpoint && header.a == stream.0;
+    let read = shared.files.read(place).ok().filter(|(header, _)| is_this(header));
+    Ok(read
+        .and_then(|(_, body)| block::decode::<StoredCheckpoint>(&body))
+        .filter(|saved| saved.name == name)
+        .map(|saved| saved.state))
 }

@@ -50,8 +50,6 @@ pub(super) fn recover(folder: &Folder, mode: Mode) -> Result<Recovered, OpenErro
     let files = BlockFiles::open(&blocks).map_err(disk::at(&blocks))?;
     let index = open_index(folder, mode)?;
     let mut damage = Vec::new();
-    // Also where an earlier opening put the old one aside and got no further.
-    let mut is_new = index.number("commit").is_ok_and(|commit| commit == 0);
     let caught_up = catch_up(folder, &index, &files, &mut damage);
     let index = match caught_up {
         Ok(()) => index,
@@ -59,15 +57,15 @@ pub(super) fn recover(folder: &Folder, mode: Mode) -> Result<Recovered, OpenErro
         Err(CatchUpError::Index(error)) if mode == Mode::Strict => {
             tracing::warn!(%error, "the index is damaged and is built anew");
             let index = anew(folder, index)?;
-            is_new = true;
             damage.clear();
             catch_up(folder, &index, &files, &mut damage).map_err(CatchUpError::into_open)?;
             index
         }
         Err(error) => return Err(error.into_open()),
     };
-    if is_new {
-        tails::keep(folder, &index).map_err(|error| OpenError::Index(error.to_string()))?;
+    if folder.is_index_being_built() {
+        let kept = tails::keep(folder, &index).and_then(|()| index.flush(&folder.index()));
+        kept.map_err(|error| OpenError::Index(error.to_string()))?;
     }
     folder.trust_index().map_err(disk::at(&folder.index()))?;
     restore::restore(index, files, damage, folder, mode)
@@ -96,7 +94,8 @@ impl From<IndexError> for CatchUpError {
 /// Opens the index; heals what is known to heal, else puts it aside for a new one.
 fn open_index(folder: &Folder, mode: Mode) -> Result<Index, OpenError> {
     let path = folder.index();
-    if mode == Mode::Salvage || folder.is_index_suspect() {
+    let half_built = folder.is_index_being_built();
+    if mode == Mode::Salvage || folder.is_index_suspect() || half_built {
         set_aside(folder)?;
     }
     remove_snapshots(&path, true).map_err(disk::at(&path))?;
@@ -122,11 +121,21 @@ fn anew(folder: &Folder, index: Index) -> Result<Index, OpenError> {
     Index::open(&folder.index()).map_err(|error| OpenError::Index(error.to_string()))
 }
 
+/// Puts the index aside for a new one, which takes over from it where streams ended.
 fn set_aside(folder: &Folder) -> Result<(), OpenError> {
     let (path, aside) = (folder.index(), folder.damaged_index());
+    if folder.is_index_being_built() && aside.exists() {
+        // IMPORTANT: an earlier opening was killed while it built the index. What it left knows
+        // less than the one it had put aside.
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(disk::at(&path))?;
+        }
+        return Ok(());
+    }
     if aside.exists() {
         std::fs::remove_dir_all(&aside).map_err(disk::at(&aside))?;
     }
+    folder.begin_index().map_err(disk::at(&path))?;
     if path.exists() {
         std::fs::rename(&path, &aside).map_err(disk::at(&path))?;
     }
@@ -172,7 +181,9 @@ fn catch_up(
                 end_round(&mut round, &scanned, end);
                 let torn = scan.damage.len() > known_damage;
                 let commit = index.number("commit")?;
-                if torn && round.commit > commit && is_covered(covered, commit) {
+                // What reclaiming copied is gone from its old place only once the index knows.
+                let unknown = round.commit > commit || !folder.is_index_being_built();
+                if torn && unknown && is_covered(covered, commit) {
                     // A power cut came before the round's sync and kept its end but not all of
                     // it: it never counted either.
                     round = Round { file: number, end: begun, ..Round::default() };

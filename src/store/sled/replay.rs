@@ -208,7 +208,8 @@ impl<'a> Segment<'a> {
 
     fn header(&self, at: usize) -> Option<Header> {
         let header = Header::decode(self.bytes.get(at..)?)?;
-        // A segment used again may hold whole commits of its former life.
+        // A segment used again may hold whole commits of its former life; mostly they have another
+        // segment number, and always a smaller commit number.
         (header.kind == Kind::Commit && header.b == self.number).then_some(header)
     }
 

@@ -153,7 +153,9 @@ impl Replaying {
         let mut order = self.recovered.table.order.write();
         generation.note(write, first, live.path(), &mut order);
         drop(order);
-        self.recovered.memory_bytes += self.recovered.table.apply(&live, write, first);
+        let held = self.recovered.table.apply(&live, write, first);
+        self.recovered.memory_bytes += held.taken;
+        self.recovered.memory_bytes -= held.freed;
         Ok(())
     }
 
@@ -213,7 +215,8 @@ impl Replaying {
         let mut order = self.recovered.table.order.write();
         generation.note(&write, Position(0), live.path(), &mut order);
         drop(order);
-        self.recovered.table.apply(&live, &write, Position(0));
+        let held = self.recovered.table.apply(&live, &write, Position(0));
+        self.recovered.memory_bytes -= held.freed;
         Ok(())
     }
 

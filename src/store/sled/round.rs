@@ -17,6 +17,7 @@ use super::{
     index::IndexError,
     key::BlockEntry,
     live::Live,
+    read,
     shared::Shared,
     table::Run,
 };
@@ -202,8 +203,7 @@ impl<'a> Building<'a> {
         });
         let Some(entry) = small else { return Ok(None) };
         // A block that cannot be read stays where it is; reading it says what is wrong with it.
-        let read = self.shared.files.read(entry.place).ok();
-        Ok(read.and_then(|(_, body)| block::decode_records(&body, entry.first)))
+        Ok(read::read_block(self.shared, stream, &entry).ok())
     }
 
     fn block(&mut self, stream: StreamNo, records: &[Record]) -> Result<(), RoundError> {

@@ -119,6 +119,27 @@ impl Shared {
         self.thawed.notify_all();
     }
 
+    /// Ends a poisoned store whose writer or compactor is gone: nobody else would.
+    pub(super) fn abandon(&self) {
+        let reason = self.poison_reason().unwrap_or_default();
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        for job in queue.jobs.drain(..) {
+            self.refuse(job, WriteError::Poisoned(Arc::clone(&reason)));
+        }
+        drop(queue);
+        self.frozen.lock().writer_done = true;
+        self.thawed.notify_all();
+    }
+
+    /// Answers a write that will not take place.
+    pub(super) fn refuse(&self, job: Job, error: WriteError) {
+        self.metrics.failed_writes.inc();
+        self.metrics.queue_bytes.dec_by(job.write.bytes() as u64);
+        // Nobody waits for a ticket that was dropped.
+        let _ = job.settle.send(Err(error));
+    }
+
     pub(super) fn poison_reason(&self) -> Option<Arc<str>> {
         self.poisoned.borrow().clone()
     }

@@ -57,6 +57,13 @@ pub(super) enum Known {
     Unknown,
 }
 
+/// What a write changes in the payload bytes that memory holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) taken: usize,
+    pub(super) freed: usize,
+}
+
 impl Table {
     pub(super) fn get(&self, stream: StreamNo) -> Option<Arc<Live>> {
         self.maps.read().streams.get(&stream).cloned()
@@ -144,9 +151,8 @@ impl Table {
         known.map(|(path, stream)| (Arc::clone(path), live(stream))).collect()
     }
 
-    /// Takes a durable write into the stream it is about, and answers with the payload bytes that
-    /// memory now holds for it.
-    pub(super) fn apply(&self, live: &Arc<Live>, write: &Committed, first: Position) -> usize {
+    /// Takes a durable write into the stream it is about.
+    pub(super) fn apply(&self, live: &Arc<Live>, write: &Committed, first: Position) -> Held {
         let (taken, due_ms) = {
             let mut state = live.lock();
             let due_before = state.due_ms;
@@ -156,9 +162,11 @@ impl Table {
         if let Some(due_ms) = due_ms {
             self.due.lock().insert((due_ms, live.stream()));
         }
+        let mut freed = 0;
         if write.action == Action::Delete {
             self.delete(live);
+            freed = live.lock().forget(Offset(u64::MAX));
         }
-        taken
+        Held { taken, freed }
     }
 }

@@ -1,5 +1,6 @@
 //! The offline check of a data folder: every checksum, every stream without a gap, every record
-//! in the commit order once. It changes nothing but what opening heals.
+//! in the commit order once. It opens the folder, so it heals
+//! what opening heals and compacts the journal; records stay as they are.
 
 use std::{
     collections::{BTreeMap, HashMap},

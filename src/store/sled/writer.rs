@@ -65,6 +65,10 @@ impl Writer {
                     tracing::warn!(%error, "cannot begin a new journal segment");
                 });
             }
+            if freeze {
+                // Only now: who asked for it looks here for whether it is done.
+                self.shared.queue.lock().freeze = false;
+            }
         }
         let mut frozen = self.shared.frozen.lock();
         if !self.generation.is_empty() {
@@ -84,7 +88,7 @@ impl Writer {
         loop {
             if let Some(reason) = self.shared.poison_reason() {
                 for job in queue.jobs.drain(..) {
-                    let _ = job.settle.send(Err(WriteError::Poisoned(Arc::clone(&reason))));
+                    self.shared.refuse(job, WriteError::Poisoned(Arc::clone(&reason)));
                 }
                 queue.closed = true;
             }
@@ -105,7 +109,7 @@ impl Writer {
         let count = fits.count();
         let jobs: Vec<Job> = queue.jobs.drain(..count).collect();
         self.last_group = jobs.len();
-        Some((jobs, std::mem::take(&mut queue.freeze)))
+        Some((jobs, queue.freeze))
     }
 
     /// Lets the writers of the last group come back before the next one is cut.
@@ -144,7 +148,7 @@ impl Writer {
                     next.0 += job.write.records.len() as u64;
                     accepted.push(Accepted { job, live, first });
                 }
-                Err(error) => self.refuse(job, error),
+                Err(error) => self.shared.refuse(job, error),
             }
         }
         if accepted.is_empty() {
@@ -154,17 +158,10 @@ impl Writer {
             Ok(()) => self.publish(accepted, Position(next.0 - 1)),
             Err(error) => {
                 for Accepted { job, .. } in accepted {
-                    self.refuse(job, error.clone());
+                    self.shared.refuse(job, error.clone());
                 }
             }
         }
-    }
-
-    fn refuse(&self, job: Job, error: WriteError) {
-        self.shared.metrics.failed_writes.inc();
-        self.shared.metrics.queue_bytes.dec_by(job.write.bytes() as u64);
-        // Nobody waits for a ticket that was dropped.
-        let _ = job.settle.send(Err(error));
     }
 
     /// Whether a write may follow those accepted before it.
@@ -322,7 +319,7 @@ impl Writer {
     /// Shows a durable group to readers, then tells its writers.
     fn publish(&mut self, accepted: Vec<Accepted>, position: Position) {
         let metrics = &self.shared.metrics;
-        let (mut records, mut bytes, mut taken) = (0, 0, 0);
+        let (mut records, mut bytes) = (0, 0);
         let mut settled = Vec::with_capacity(accepted.len());
         metrics.group_writes.observe(f64::from(u32::try_from(accepted.len()).unwrap_or(u32::MAX)));
         {
@@ -335,7 +332,9 @@ impl Writer {
             if matches!(job.write.action, Action::Create { .. }) {
                 self.shared.table.create(&live);
             }
-            taken += self.shared.table.apply(&live, &job.write, first);
+            let held = self.shared.table.apply(&live, &job.write, first);
+            metrics.memtable_bytes.inc_by(held.taken as u64);
+            metrics.memtable_bytes.dec_by(held.freed as u64);
             records += job.write.records.len() as u64;
             bytes += job.write.bytes() as u64;
             settled.push((job.settle, job.permit));
@@ -343,7 +342,6 @@ impl Writer {
         metrics.appends.inc_by(settled.len() as u64);
         metrics.records.inc_by(records);
         metrics.record_bytes.inc_by(bytes);
-        metrics.memtable_bytes.inc_by(taken as u64);
         metrics.queue_bytes.dec_by(bytes);
         metrics.journal_bytes.set(self.journal_bytes());
         if position != self.position {
