@@ -173,7 +173,7 @@ impl SledStore {
         }
         self.shared.metrics.queue_bytes.inc_by(bytes);
         queue.jobs.push_back(Job { write, head, settle, permit });
-        if queue.jobs.len() == queue.wanted.max(1) {
+        if queue.jobs.len() == 1 {
             self.shared.queued.notify_all();
         }
         ticket

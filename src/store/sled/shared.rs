@@ -39,8 +39,6 @@ pub(super) struct Job {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) jobs: VecDeque<Job>,
-    /// The writer sleeps until this many are there, or until it has waited long enough.
-    pub(super) wanted: usize,
     /// The writer is asked to begin a new generation, though the current one is not full.
     pub(super) freeze: bool,
     pub(super) closed: bool,
