@@ -114,6 +114,12 @@ pub const IDS_MIN: usize = 1_024;
 pub const IDS_WINDOW: Duration = Duration::from_secs(600);
 /// … up to this many, some 100 bytes each.
 pub const IDS_MAX: usize = 16_384;
+/// Producers of one stream; each is some 50 bytes beside the stream for as long as it exists.
+pub const PRODUCERS_MAX: usize = 1_000;
+/// Name of a producer, in bytes: it is a key beside the stream.
+pub const PRODUCER_ID_BYTES_MAX: usize = 256;
+/// A writer's own sequence, in bytes.
+pub const SEQ_BYTES_MAX: usize = 256;
 /// Times an append is decided again after a conflict before it gives up.
 pub const DECIDE_AGAIN_MAX: usize = 16;
 
@@ -125,6 +131,16 @@ pub const RETENTION_MIN: Duration = Duration::from_secs(1);
 pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// Streams swept in one step, so that writers never wait for it long.
 pub const SWEEP_STEP_STREAMS: usize = 256;
+
+/// Records of one page of the protocol …
+pub const PROTOCOL_PAGE_RECORDS: usize = 10_000;
+/// … and payload bytes: fewer requests than live pages, and still little for one reader.
+pub const PROTOCOL_PAGE_BYTES: usize = 1024 * 1024;
+/// How long a long-poll waits: less than proxies do.
+pub const LONG_POLL_WAIT: Duration = Duration::from_secs(25);
+/// A server-sent read of the protocol ends after this long, so that proxies can collapse readers
+/// (protocol, section 5.7); clients connect again from where they were.
+pub const PROTOCOL_SSE_LASTS: Duration = Duration::from_secs(60);
 
 /// Open live readers of the server.
 pub const LIVE_READERS_MAX: usize = 20_000;

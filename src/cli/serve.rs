@@ -33,6 +33,9 @@ pub(super) struct Serve {
     /// Settings file in TOML
     #[arg(long, env = "SCROLLBACK_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Origins whose pages may use the server, scheme and host, separated by commas; * is every one
+    #[arg(long, env = "SCROLLBACK_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origin: Vec<String>,
     /// Listen beyond loopback although there is no authentication
     #[arg(long, env = "SCROLLBACK_INSECURE_NO_AUTH", value_parser = FalseyValueParser::new())]
     insecure_no_auth: bool,
@@ -63,7 +66,9 @@ impl Serve {
 
     /// The settings with what was typed laid over what the file says.
     fn over(self, file: Settings) -> Settings {
+        let typed = Some(self.cors_origin).filter(|origins| !origins.is_empty());
         Settings {
+            cors_origins: typed.unwrap_or(file.cors_origins),
             listen: self.listen.unwrap_or(file.listen),
             data_dir: self.data_dir.unwrap_or(file.data_dir),
             retention: self.retention.unwrap_or(file.retention),

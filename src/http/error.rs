@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     http::{
-        HeaderValue, StatusCode,
+        HeaderName, HeaderValue, StatusCode,
         header::{CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
@@ -12,8 +12,8 @@ use axum::{
 use crate::{
     limits,
     log::{
-        AppendError, ChangeError, CreateError, NoStream, Offset, PathError, ReadError, Refused,
-        json::JsonError,
+        AppendError, ChangeError, CreateError, NoStream, Offset, PathError, ProducerError,
+        ReadError, Refused, json::JsonError,
     },
     session::EventError,
     wire::{self, code::Code, problem::Problem},
@@ -21,12 +21,12 @@ use crate::{
 
 /// A request that failed, as it is answered.
 #[derive(Debug)]
-pub(super) struct Fail(Box<Problem>);
+pub(super) struct Fail(Box<Problem>, Vec<(HeaderName, HeaderValue)>);
 
 impl Fail {
     /// A failure with nothing but its code and message.
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self(Box::new(Problem::new(code, message)))
+        Self(Box::new(Problem::new(code, message)), Vec::new())
     }
 
     /// A parameter or header that may not be what it is.
@@ -39,6 +39,12 @@ impl Fail {
     /// The same with more said about it.
     pub(super) fn with(mut self, say: impl FnOnce(&mut Problem)) -> Self {
         say(&mut self.0);
+        self
+    }
+
+    /// The same with a header.
+    pub(super) fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.1.push((name, value.into()));
         self
     }
 }
@@ -55,6 +61,7 @@ impl IntoResponse for Fail {
         if self.0.status == 503 {
             headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECS));
         }
+        headers.extend(self.1);
         response
     }
 }
@@ -128,6 +135,31 @@ impl From<AppendError> for Fail {
             AppendError::ContentType(_) => Self::new(
                 Code::ContentTypeMismatch,
                 format!("{message}; events go to streams of {}", wire::JSON),
+            ),
+            AppendError::Producer(error @ ProducerError::Fenced { .. }) => {
+                Self::new(Code::ProducerFenced, format!("{error}; begin a new epoch, or stop"))
+            }
+            AppendError::Producer(error @ ProducerError::Gap { expected, received }) => {
+                Self::new(Code::ProducerGap, format!("{error}; send those before it first")).with(
+                    |problem| {
+                        problem.expected = Some(expected);
+                        problem.actual = Some(received);
+                    },
+                )
+            }
+            AppendError::Producer(error @ ProducerError::EpochStart { .. }) => {
+                Self::new(Code::InvalidParameter, message.clone()).with(|problem| {
+                    problem.field = Some("Producer-Seq".to_owned());
+                    problem.message = error.to_string();
+                })
+            }
+            AppendError::TooManyProducers { .. } => Self::new(
+                Code::TooManyProducers,
+                format!("{message}; give each writer one id, and a new epoch when it restarts"),
+            ),
+            AppendError::Seq(_) => Self::new(
+                Code::SeqConflict,
+                format!("{message}; sequences are compared byte by byte and must grow"),
             ),
             AppendError::RecordTooLarge { index, bytes, .. } => {
                 event_too_large(bytes).with(|problem| problem.index = Some(index))
@@ -228,6 +260,7 @@ impl From<CreateError> for Fail {
                 Code::StreamExists,
                 format!("{message}; delete it first, or ask for the one it has"),
             ),
+            CreateError::Records(error) => (*error).into(),
             CreateError::Refused(refused) => refused.into(),
         }
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::error::Fail;
 use crate::{
+    limits,
     log::StreamPath,
     wire::{self, code::Code},
 };
@@ -56,6 +57,23 @@ pub(super) fn kind(headers: &HeaderMap) -> Result<Kind, Fail> {
         None | Some("utf-8" | "utf8" | "us-ascii") => Ok(kind),
         Some(other) => Err(unsupported(&format!("JSON is UTF-8, not {other:?}"))),
     }
+}
+
+/// A media type in lower case; `None` where the text is none. JSON has no parameters of meaning,
+/// so it is always the same.
+pub(super) fn media_type(given: &str) -> Option<String> {
+    let lower = given.trim().to_ascii_lowercase();
+    let (essence, parameters) = lower.split_once(';').unwrap_or((&lower, ""));
+    let token = |text: &str| {
+        let takes = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        !text.is_empty() && text.bytes().all(takes)
+    };
+    let is_type = essence.trim().split_once('/').is_some_and(|(top, sub)| token(top) && token(sub));
+    let is_plain = parameters.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if !is_type || !is_plain || lower.len() > limits::NAME_BYTES_MAX {
+        return None;
+    }
+    Some(if essence.trim() == wire::JSON { wire::JSON.to_owned() } else { lower })
 }
 
 /// The body is of a kind that the route does not take.

@@ -14,18 +14,20 @@ use axum::{
     routing::{get, post, put},
 };
 use futures_util::FutureExt;
-use tower::{Service, service_fn};
+use tower::{Service, ServiceBuilder, service_fn};
 
 pub use self::state::App;
 use crate::{log::StreamPath, wire::paths};
 
 mod body;
+mod cors;
 mod error;
 mod extract;
 mod health;
 mod layers;
 mod native;
 mod params;
+mod protocol;
 mod state;
 
 /// The service that answers every request. A defect in a handler costs one request, not the
@@ -33,15 +35,16 @@ mod state;
 pub fn service(
     app: Arc<App>,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send {
-    let router = router(Arc::clone(&app));
-    service_fn(move |request: Request| {
+    let (router, cors) = (router(Arc::clone(&app)), cors::layer(app.origins()));
+    let answering = service_fn(move |request: Request| {
         let (app, router) = (Arc::clone(&app), router.clone());
         async move {
             let answered = AssertUnwindSafe(answer(&app, router, request)).catch_unwind().await;
             let response = answered.unwrap_or_else(|panic| layers::panicked(&*panic));
             Ok(layers::finish(response, app.log().metrics()))
         }
-    })
+    });
+    ServiceBuilder::new().option_layer(cors).service(answering)
 }
 
 /// Appends to sessions, which are most of what a server does, go around the router: it would box
@@ -65,6 +68,14 @@ fn router(app: Arc<App>) -> Router {
         .route(
             paths::STREAM,
             put(native::streams::create).get(native::streams::show).delete(native::streams::delete),
+        )
+        .route(
+            paths::PROTOCOL_STREAM,
+            put(protocol::create::create)
+                .post(protocol::append::append)
+                .get(protocol::read::read)
+                .head(protocol::read::head)
+                .delete(protocol::create::delete),
         )
         .route(paths::CLOSE, post(native::streams::close))
         .route(paths::ROOT, get(health::root))

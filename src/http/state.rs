@@ -22,6 +22,7 @@ pub struct App {
     json: StreamSpec,
     readers: AtomicUsize,
     readers_max: usize,
+    origins: Vec<String>,
     stopping: CancellationToken,
 }
 
@@ -35,6 +36,7 @@ impl App {
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
             readers_max: limits::LIVE_READERS_MAX,
+            origins: Vec::new(),
             stopping: CancellationToken::new(),
         }
     }
@@ -51,6 +53,18 @@ impl App {
     pub fn with_readers_max(mut self, readers_max: usize) -> Self {
         self.readers_max = readers_max;
         self
+    }
+
+    /// The same for pages of other origins; `*` is every origin.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Vec<String>) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Origins whose pages may read and write.
+    pub(super) fn origins(&self) -> &[String] {
+        &self.origins
     }
 
     /// The log.

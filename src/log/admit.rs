@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use super::{
-    Append, AppendError, ContentTypeMismatch, Offset, OffsetMismatch, Placed, StreamClosed,
-    StreamPath, stream::Assigned,
+    Append, AppendError, ContentTypeMismatch, Offset, OffsetMismatch, Placed, ProducerError,
+    ProducerState, SeqConflict, StreamClosed, StreamPath,
+    producer::{self, Verdict},
+    stream::Assigned,
 };
 use crate::limits;
 
@@ -17,13 +19,12 @@ pub(super) struct Admitted {
     pub(super) placed: SmallVec<[Placed; 1]>,
     /// The tail once it is durable.
     pub(super) tail: Offset,
-}
-
-impl Admitted {
-    /// Nothing is to be written: every record was there before.
-    pub(super) fn is_known(&self) -> bool {
-        self.placed.iter().all(|placed| placed.duplicate)
-    }
+    /// The last batch of the producer.
+    pub(super) producer: Option<ProducerState>,
+    /// Nothing is to be written: all of it was before.
+    pub(super) duplicate: bool,
+    /// The stream is closed once it is durable.
+    pub(super) closed: bool,
 }
 
 /// Checks what does not depend on the stream.
@@ -32,7 +33,7 @@ impl Admitted {
 /// The batch is empty, too long or too large, or has a record that is too large.
 pub(super) fn check(append: &Append) -> Result<(), AppendError> {
     let count = append.records.len();
-    if count == 0 || count > limits::BATCH_RECORDS_MAX {
+    if (count == 0 && !append.close) || count > limits::BATCH_RECORDS_MAX {
         return Err(AppendError::BatchCount { count, max: limits::BATCH_RECORDS_MAX });
     }
     let sizes = append.records.iter().map(|record| record.payload.len());
@@ -50,8 +51,9 @@ pub(super) fn check(append: &Append) -> Result<(), AppendError> {
 
 /// Decides an append against the state of its stream.
 ///
-/// Known ids come first: a retry of what was written is answered as such, whatever has changed
-/// since. Then closed, content type, expected offset.
+/// What was written before comes first: known ids, a producer's known batch, the close of a closed
+/// stream. A resend of it is answered as such, whatever has changed since. Then a fenced producer,
+/// closed, content type, the order of batches, the writer's sequence, the expected offset.
 ///
 /// # Errors
 /// The first condition that fails.
@@ -61,27 +63,67 @@ pub(super) fn admit(
     append: &Append,
 ) -> Result<Admitted, AppendError> {
     let admitted = place(state, append);
-    if admitted.is_known() {
+    if admitted.duplicate {
         return Ok(admitted);
     }
-    if state.meta.closed {
-        return Err(StreamClosed { path: path.clone(), tail: state.tail }.into());
-    }
-    match &append.content_type {
-        Some(given) if *given != state.meta.content_type => {
-            return Err(ContentTypeMismatch {
-                given: given.to_string(),
-                actual: state.meta.content_type.to_string(),
-            }
-            .into());
+    let known = append.producer.as_ref().and_then(|producer| state.producers.get(&producer.id));
+    let verdict =
+        append.producer.as_ref().map(|batch| producer::decide(known.copied(), batch)).transpose();
+    let closes_only = append.close && append.records.is_empty() && append.producer.is_none();
+    match verdict {
+        Ok(Some(Verdict::Duplicate(last))) => return Ok(again(state, append, Some(last))),
+        Ok(None) if state.meta.closed && closes_only => return Ok(again(state, append, None)),
+        Err(error @ ProducerError::Fenced { .. }) => return Err(error.into()),
+        Ok(_) | Err(_) if state.meta.closed => {
+            return Err(StreamClosed { path: path.clone(), tail: state.tail }.into());
         }
-        _ => {}
+        Ok(_) | Err(_) => {}
+    }
+    check_content_type(state, append)?;
+    let producer = match verdict? {
+        Some(Verdict::New(new) | Verdict::Duplicate(new)) => Some(new),
+        None => None,
+    };
+    if known.is_none() && producer.is_some() && state.producers.len() >= limits::PRODUCERS_MAX {
+        return Err(AppendError::TooManyProducers { max: limits::PRODUCERS_MAX });
+    }
+    if let (Some(given), Some(last)) = (&append.seq, &state.seq)
+        && given.as_bytes() <= last.as_bytes()
+    {
+        return Err(SeqConflict { given: given.to_string(), last: last.to_string() }.into());
     }
     match append.expected {
         Some(expected) if expected != state.tail => {
             Err(OffsetMismatch { expected, actual: state.tail }.into())
         }
-        _ => Ok(admitted),
+        _ => Ok(Admitted { producer, ..admitted }),
+    }
+}
+
+fn check_content_type(state: &Assigned, append: &Append) -> Result<(), AppendError> {
+    let Some(given) = append.content_type.as_deref() else { return Ok(()) };
+    let actual = &*state.meta.content_type;
+    if append.records.is_empty() || essence(given) == essence(actual) {
+        return Ok(());
+    }
+    Err(ContentTypeMismatch { given: given.to_owned(), actual: actual.to_owned() }.into())
+}
+
+/// A media type without its parameters.
+#[must_use]
+pub fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim_ascii()
+}
+
+/// The answer to what was written before.
+fn again(state: &Assigned, append: &Append, producer: Option<ProducerState>) -> Admitted {
+    let placed = Placed { offset: state.tail, duplicate: true };
+    Admitted {
+        placed: append.records.iter().map(|_| placed).collect(),
+        tail: state.tail,
+        producer,
+        duplicate: true,
+        closed: state.meta.closed,
     }
 }
 
@@ -102,8 +144,10 @@ fn place(state: &Assigned, append: &Append) -> Admitted {
         }
         Placed { offset: tail, duplicate: false }
     });
-    let placed = placed.collect();
-    Admitted { placed, tail }
+    let placed: SmallVec<[Placed; 1]> = placed.collect();
+    let duplicate = !placed.is_empty() && placed.iter().all(|placed| placed.duplicate);
+    let closed = state.meta.closed || append.close;
+    Admitted { placed, tail, producer: None, duplicate, closed }
 }
 
 #[cfg(test)]
@@ -165,7 +209,7 @@ mod tests {
             |state| state.meta.closed = true,
             |state| admit(&path(), state, &retry).unwrap(),
         );
-        assert!(admitted.is_known());
+        assert!(admitted.duplicate);
         assert_eq!(admitted.tail, Offset(7));
     }
 

@@ -29,6 +29,8 @@ enum Round {
     Stale,
     /// Decide again.
     Again,
+    /// Its time is over.
+    Over,
 }
 
 impl Log {
@@ -50,9 +52,15 @@ impl Log {
                 Round::Gone => self.inner.table.remove(&open),
                 Round::Stale => self.inner.reload(&open).await?,
                 Round::Again => {}
+                Round::Over => {
+                    self.inner.is_alive(&open).await?;
+                }
                 Round::Submitted { ticket, admitted, timestamp_ms, generation } => {
                     let settled = ticket.settled().await;
                     if self.inner.conclude(&open, generation, settled).await? {
+                        if admitted.closed {
+                            open.set_closed();
+                        }
                         return Ok(appended(admitted, timestamp_ms));
                     }
                 }
@@ -103,6 +111,9 @@ impl Inner {
         if state.stale {
             return Ok(Round::Stale);
         }
+        if !state.to_create && state.is_over(self.clock.now_ms()) {
+            return Ok(Round::Over);
+        }
         if state.ids.unread().is_some() && has_ids(append) {
             // Read anew since: what was known of ids went with the old state.
             return Ok(Round::Again);
@@ -111,6 +122,10 @@ impl Inner {
         let timestamp_ms = self.clock.now_ms().max(state.last_timestamp_ms);
         let mut write = Self::write(open, &mut state, timestamp_ms);
         write.permit = permit;
+        if !admitted.duplicate {
+            note(&mut state, append, &admitted, &mut write.meta);
+        }
+        write.meta.extend(state.note_use(self.clock.now_ms()));
         for (record, placed) in append.records.iter().zip(&admitted.placed) {
             if placed.duplicate {
                 continue;
@@ -121,7 +136,7 @@ impl Inner {
             }
         }
         if !write.records.is_empty() {
-            write.due_ms = self.due(&mut state, timestamp_ms);
+            write.due_ms = self.due(&mut state, timestamp_ms).or(write.due_ms);
             state.last_timestamp_ms = timestamp_ms;
         }
         state.tail = admitted.tail;
@@ -133,7 +148,10 @@ impl Inner {
     /// A write on the stream as it stands: its creation, if that is still to come, else an
     /// append. An append without records is a barrier: durable once all before it is.
     pub(super) fn write(open: &OpenStream, state: &mut Assigned, timestamp_ms: u64) -> Write {
+        let mut due_ms = None;
         let (change, meta): (_, Vec<MetaChange>) = if std::mem::take(&mut state.to_create) {
+            due_ms = state.deadline_ms();
+            state.due_ms = due_ms.unwrap_or(0);
             let path = open.path().shared();
             (Change::Create { path, tail: Offset::ZERO }, vec![state.meta.change()])
         } else {
@@ -145,13 +163,13 @@ impl Inner {
             records: Batch::new(),
             timestamp_ms,
             meta,
-            due_ms: None,
+            due_ms,
             permit: Permit::default(),
         }
     }
 
     /// When the sweeper has to look at a stream that had nothing to sweep so far.
-    fn due(&self, state: &mut Assigned, timestamp_ms: u64) -> Option<u64> {
+    pub(super) fn due(&self, state: &mut Assigned, timestamp_ms: u64) -> Option<u64> {
         if state.due_ms != 0 {
             return None;
         }
@@ -244,6 +262,22 @@ impl Inner {
     }
 }
 
+/// What an append changes beside its records, in the stream's state and in the write.
+fn note(state: &mut Assigned, append: &Append, admitted: &Admitted, meta: &mut Vec<MetaChange>) {
+    if let (Some(producer), Some(last)) = (&append.producer, admitted.producer) {
+        state.producers.insert(Arc::clone(&producer.id), last);
+        meta.push(StreamMeta::producer_change(&producer.id, last));
+    }
+    if let Some(seq) = &append.seq {
+        state.seq = Some(Arc::clone(seq));
+        meta.push(StreamMeta::seq_change(seq));
+    }
+    if append.close {
+        state.meta.closed = true;
+        meta.push(state.meta.change());
+    }
+}
+
 /// The id inside a stored event, if it has one.
 fn id_of(payload: &[u8]) -> Option<Arc<str>> {
     #[derive(Deserialize)]
@@ -265,8 +299,9 @@ fn size(append: &Append) -> usize {
 
 fn appended(admitted: Admitted, timestamp_ms: u64) -> Appended {
     let written = admitted.placed.iter().rev().find(|placed| !placed.duplicate);
-    let last = written.or(admitted.placed.last()).map_or(Offset::ZERO, |placed| placed.offset);
-    Appended { placed: admitted.placed, last, timestamp_ms }
+    let last = written.or(admitted.placed.last()).map_or(admitted.tail, |placed| placed.offset);
+    let Admitted { placed, tail, producer, duplicate, closed } = admitted;
+    Appended { placed, last, tail, duplicate, closed, producer, timestamp_ms }
 }
 
 /// What a failed write means to a client.

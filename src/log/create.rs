@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{
-    ChangeError, CreateError, Created, Inner, Log, NoStream, Offset, Refused, StreamInfo,
-    StreamPath, StreamSpec, meta::StreamMeta, stream::OpenStream,
+    Append, ChangeError, CreateError, Created, Creation, Inner, Log, NewRecord, NoStream, Offset,
+    Refused, StreamInfo, StreamPath, admit, meta::StreamMeta, stream::OpenStream,
 };
 use crate::{
     limits,
@@ -13,29 +15,39 @@ use crate::{
 };
 
 impl Log {
-    /// Makes a stream. Making it again with the same configuration is not an error.
+    /// Makes a stream, with its first records in the same step. Making it again with the same
+    /// configuration is not an error, and writes nothing.
     ///
     /// # Errors
-    /// [`CreateError::Exists`] where the path has a stream with another configuration.
+    /// [`CreateError::Exists`] where the path has a stream with another configuration,
+    /// [`CreateError::Records`] where the first records break a bound.
     pub async fn create(
         &self,
         path: &StreamPath,
-        spec: StreamSpec,
+        creation: impl Into<Creation>,
     ) -> Result<Created, CreateError> {
-        let inner = &self.inner;
+        let (inner, creation) = (&self.inner, creation.into());
+        if !creation.records.is_empty() {
+            admit::check(&first_records(&creation)).map_err(Box::new)?;
+        }
         for _ in 0..limits::DECIDE_AGAIN_MAX {
             if let Some(info) = inner.existing(path).await? {
-                return if info.spec == spec {
+                return if is_same(&creation, &info) {
                     Ok(Created { info, existed: true })
                 } else {
                     Err(CreateError::Exists(path.clone()))
                 };
             }
-            let open = inner.table.insert(inner.fresh(path, &spec));
-            let submitted = inner.submit_creation(&open);
+            let bytes = creation.records.iter().map(Bytes::len).sum();
+            let permit = inner.store.reserve(bytes).await.map_err(Refused::from)?;
+            let open = inner.table.insert(inner.fresh(path, &creation.spec));
+            let submitted = inner.submit_creation(&open, &creation, permit);
             let Some((ticket, generation, created)) = submitted else { continue };
             let durable = inner.conclude(&open, generation, ticket.settled().await).await?;
             if let (Some(info), true) = (created, durable) {
+                if info.closed {
+                    open.set_closed();
+                }
                 return Ok(Created { info, existed: false });
             }
         }
@@ -89,8 +101,15 @@ impl Log {
 
 impl Inner {
     async fn existing(&self, path: &StreamPath) -> Result<Option<StreamInfo>, Refused> {
-        let head = self.store.find(path.as_str()).await?;
-        Ok(head.map(|head| StreamMeta::of(&head).info(&head)))
+        let Some(head) = self.store.find(path.as_str()).await? else { return Ok(None) };
+        let meta = StreamMeta::of(&head);
+        if meta.expiry().is_some() {
+            let open = self.table.insert(OpenStream::load(path, &head));
+            if !self.is_alive(&open).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(meta.info(&head)))
     }
 
     async fn open_to_change(&self, path: &StreamPath) -> Result<Arc<OpenStream>, ChangeError> {
@@ -103,28 +122,44 @@ impl Inner {
 
     /// Submits the creation. Behind somebody else's it is a barrier and creates nothing: once it
     /// is settled, so is theirs, and the stream is found or its path is free.
-    fn submit_creation(&self, open: &Arc<OpenStream>) -> Option<(Ticket, u64, Option<StreamInfo>)> {
+    fn submit_creation(
+        &self,
+        open: &Arc<OpenStream>,
+        creation: &Creation,
+        permit: Permit,
+    ) -> Option<(Ticket, u64, Option<StreamInfo>)> {
         let mut state = open.assigned();
         if state.gone || state.stale {
             drop(state);
             self.let_go(open);
             return None;
         }
+        if !state.to_create {
+            let timestamp_ms = state.last_timestamp_ms;
+            let barrier = Self::write(open, &mut state, timestamp_ms);
+            return Some((self.store.submit(barrier), state.generation, None));
+        }
+        state.meta.closed = creation.closed == Some(true);
+        let created_ms = state.meta.created_ms;
+        let mut write = Self::write(open, &mut state, created_ms);
+        write.permit = permit;
+        if !creation.records.is_empty() {
+            write.records = creation.records.iter().cloned().collect();
+            write.due_ms = self.due(&mut state, created_ms).or(write.due_ms);
+            state.tail = Offset(creation.records.len() as u64);
+            state.last_timestamp_ms = created_ms;
+        }
         let info = StreamInfo {
             path: open.path().shared(),
             epoch: state.meta.epoch,
             spec: state.meta.spec(),
-            created_ms: state.meta.created_ms,
+            created_ms,
             last_append_ms: state.last_timestamp_ms,
             tail: state.tail,
             earliest: Offset(1),
             closed: state.meta.closed,
         };
-        let created_ms = state.meta.created_ms;
-        let created_here = state.to_create;
-        let write = Self::write(open, &mut state, created_ms);
-        let ticket = self.store.submit(write);
-        Some((ticket, state.generation, created_here.then_some(info)))
+        Some((self.store.submit(write), state.generation, Some(info)))
     }
 
     fn submit_close(&self, open: &Arc<OpenStream>) -> Option<(Ticket, u64, Offset)> {
@@ -140,6 +175,20 @@ impl Inner {
         }
         Some((self.store.submit(write), state.generation, state.tail))
     }
+}
+
+/// Whether a stream is what a creation asks for.
+fn is_same(creation: &Creation, info: &StreamInfo) -> bool {
+    let (asked, has) = (&creation.spec, &info.spec);
+    asked.retention == has.retention
+        && asked.expiry == has.expiry
+        && admit::essence(&asked.content_type) == admit::essence(&has.content_type)
+        && creation.closed.is_none_or(|closed| closed == info.closed)
+}
+
+fn first_records(creation: &Creation) -> Append {
+    let record = |payload: &Bytes| NewRecord { id: None, payload: payload.clone() };
+    Append::json(creation.records.iter().map(record))
 }
 
 /// A write that adds nothing.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Offset, StreamPath};
+use super::{Offset, ProducerError, StreamPath};
 use crate::store;
 
 /// No stream is at this path.
@@ -44,6 +44,16 @@ pub struct ContentTypeMismatch {
     pub actual: String,
 }
 
+/// The writer's sequence does not grow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("sequence {given:?} does not come after {last:?}")]
+pub struct SeqConflict {
+    /// What was sent.
+    pub given: String,
+    /// The last one that was taken.
+    pub last: String,
+}
+
 /// What stands between a write and the disk. A client may send the write again: these leave
 /// nothing in the log, but for `Poisoned`, where only an id or a producer makes a resend safe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +84,9 @@ pub enum CreateError {
     /// A stream with another configuration is at this path.
     #[error("stream {0} exists with another configuration")]
     Exists(StreamPath),
+    /// The first records break a bound.
+    #[error(transparent)]
+    Records(#[from] Box<AppendError>),
     /// It could not be made durable.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -94,6 +107,18 @@ pub enum AppendError {
     /// Another content type.
     #[error(transparent)]
     ContentType(#[from] ContentTypeMismatch),
+    /// The producer's batch may not follow.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
+    /// As many producers as a stream knows.
+    #[error("the stream has {max} producers, and takes no more")]
+    TooManyProducers {
+        /// The bound.
+        max: usize,
+    },
+    /// The writer's sequence.
+    #[error(transparent)]
+    Seq(#[from] SeqConflict),
     /// A record above [`crate::limits::RECORD_BYTES_MAX`].
     #[error("record {index} has {bytes} bytes; at most {max_bytes} are allowed")]
     RecordTooLarge {

@@ -1,14 +1,16 @@
 //! What the log keeps with each stream, and its form on disk: rmp-serde behind a version byte.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{JSON, StreamInfo, StreamSpec};
+use super::{Expiry, JSON, ProducerState, StreamInfo, StreamSpec};
 use crate::store::{Head, MetaChange};
 
 const KEY: &str = "stream";
+const SEQ: &str = "seq";
+const PRODUCER: &str = "producer/";
 const VERSION: u8 = 1;
 
 /// The log's own metadata of a stream.
@@ -19,6 +21,12 @@ pub(super) struct StreamMeta {
     pub(super) created_ms: u64,
     pub(super) retention_ms: Option<u64>,
     pub(super) closed: bool,
+    /// Seconds without use after which the stream ends.
+    #[serde(default)]
+    pub(super) idle_s: Option<u64>,
+    /// When it ends in any case, Unix milliseconds.
+    #[serde(default)]
+    pub(super) ends_ms: Option<u64>,
 }
 
 impl StreamMeta {
@@ -33,7 +41,21 @@ impl StreamMeta {
             created_ms,
             retention_ms,
             closed: false,
+            idle_s: match spec.expiry {
+                Some(Expiry::Idle { seconds }) => Some(seconds),
+                _ => None,
+            },
+            ends_ms: match spec.expiry {
+                Some(Expiry::At { ms }) => Some(ms),
+                _ => None,
+            },
         }
+    }
+
+    /// When the stream ends by itself.
+    pub(super) fn expiry(&self) -> Option<Expiry> {
+        let idle = self.idle_s.map(|seconds| Expiry::Idle { seconds });
+        idle.or(self.ends_ms.map(|ms| Expiry::At { ms }))
     }
 
     /// The metadata of a stored stream. One without readable metadata (made by hand, or carved
@@ -45,6 +67,8 @@ impl StreamMeta {
             created_ms: head.last_timestamp_ms,
             retention_ms: None,
             closed: false,
+            idle_s: None,
+            ends_ms: None,
         })
     }
 
@@ -64,10 +88,45 @@ impl StreamMeta {
         MetaChange { key: Arc::from(KEY), value: Some(Bytes::from(value)) }
     }
 
+    /// The last sequence that a writer of the stream gave.
+    pub(super) fn seq_of(head: &Head) -> Option<Arc<str>> {
+        let seq = std::str::from_utf8(head.meta.get(SEQ)?).ok()?;
+        Some(Arc::from(seq))
+    }
+
+    /// The change that stores a sequence.
+    pub(super) fn seq_change(seq: &str) -> MetaChange {
+        let value = Some(Bytes::copy_from_slice(seq.as_bytes()));
+        MetaChange { key: Arc::from(SEQ), value }
+    }
+
+    /// The producers of a stream.
+    pub(super) fn producers_of(head: &Head) -> BTreeMap<Arc<str>, ProducerState> {
+        let producer = |(key, value): (&Arc<str>, &Bytes)| {
+            let state = match value.split_first() {
+                Some((&VERSION, rest)) => rmp_serde::from_slice(rest).ok()?,
+                _ => return None,
+            };
+            Some((Arc::from(key.strip_prefix(PRODUCER)?), state))
+        };
+        head.meta.iter().filter_map(producer).collect()
+    }
+
+    /// The change that stores a producer.
+    pub(super) fn producer_change(id: &str, state: ProducerState) -> MetaChange {
+        let mut value = vec![VERSION];
+        // Writing two numbers to a Vec cannot fail.
+        let written = rmp_serde::encode::write(&mut value, &state);
+        debug_assert!(written.is_ok(), "{written:?}");
+        let key = Arc::from(format!("{PRODUCER}{id}"));
+        MetaChange { key, value: Some(Bytes::from(value)) }
+    }
+
     pub(super) fn spec(&self) -> StreamSpec {
         StreamSpec {
             content_type: Arc::clone(&self.content_type),
             retention: self.retention_ms.map(Duration::from_millis),
+            expiry: self.expiry(),
         }
     }
 
@@ -91,7 +150,8 @@ mod tests {
 
     #[test]
     fn metadata_reads_back_as_it_was_written() {
-        let spec = StreamSpec { retention: Some(Duration::from_secs(5)), ..StreamSpec::json() };
+        let (retention, expiry) = (Some(Duration::from_secs(5)), Some(Expiry::Idle { seconds: 7 }));
+        let spec = StreamSpec { retention, expiry, ..StreamSpec::json() };
         let meta = StreamMeta { closed: true, ..StreamMeta::new(&spec, u64::MAX, 7) };
         let change = meta.change();
         assert_eq!(StreamMeta::decode(&change.value.unwrap()), Some(meta));

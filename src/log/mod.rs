@@ -10,13 +10,15 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     error::{
         AppendError, ChangeError, ContentTypeMismatch, CreateError, NoStream, OffsetMismatch,
-        ReadError, Refused, StreamClosed,
+        ReadError, Refused, SeqConflict, StreamClosed,
     },
+    expiry::Expiry,
     offset::{Offset, OffsetError, Position, parse_offset},
     pages::{Encoded, Encoding, LivePage},
     path::{PathError, StreamPath},
+    producer::{Producer, ProducerError, ProducerState},
     reader::{PAGE, Reader, Step},
-    types::{Append, Appended, Created, JSON, NewRecord, Placed, StreamInfo, StreamSpec},
+    types::{Append, Appended, Created, Creation, JSON, NewRecord, Placed, StreamInfo, StreamSpec},
 };
 use self::{meta::StreamMeta, pages::Pages, stream::OpenStream, table::Table};
 pub use crate::store::{Page, PageLimit, Record};
@@ -26,17 +28,20 @@ use crate::{
     metrics::Metrics,
     store::{self, Store},
 };
+pub use admit::essence;
 
 mod admit;
 mod append;
 mod create;
 mod error;
+mod expiry;
 mod ids;
 pub mod json;
 mod meta;
 mod offset;
 mod pages;
 mod path;
+mod producer;
 mod reader;
 pub mod retention;
 mod stream;
@@ -128,10 +133,15 @@ impl Log {
     /// [`ReadError::NoStream`], or the store does not answer.
     pub async fn info(&self, path: &StreamPath) -> Result<StreamInfo, ReadError> {
         let found = self.inner.store.find(path.as_str()).await;
-        match found.map_err(|error| ReadError::from_store(error, path))? {
-            Some(head) => Ok(StreamMeta::of(&head).info(&head)),
-            None => Err(NoStream { path: path.clone() }.into()),
+        let Some(head) = found.map_err(|error| ReadError::from_store(error, path))? else {
+            return Err(NoStream { path: path.clone() }.into());
+        };
+        let meta = StreamMeta::of(&head);
+        if meta.expiry().is_some() {
+            // Whether it is over is known where it is open.
+            self.inner.open_existing(path).await?;
         }
+        Ok(meta.info(&head))
     }
 
     /// Streams whose path begins with `prefix` and comes after `after`, in path order.
@@ -161,6 +171,7 @@ impl Log {
         limit: PageLimit,
     ) -> Result<Page, ReadError> {
         let open = self.inner.open_existing(path).await?;
+        self.inner.note_read(&open);
         let page = self.inner.store.read(open.number(), after, limit).await;
         let page = page.map_err(|error| ReadError::from_store(error, path))?;
         if after > page.tail {
@@ -186,6 +197,7 @@ impl Log {
     /// shows at the reader's first step.
     pub async fn follow(&self, path: &StreamPath, after: Offset) -> Result<Reader, ReadError> {
         let open = self.inner.open_existing(path).await?;
+        self.inner.note_read(&open);
         let moved = self.inner.store.watch(open.number()).await;
         let moved = moved.map_err(|error| ReadError::from_store(error, path))?;
         let tail = moved.borrow().tail;
@@ -206,15 +218,23 @@ impl Log {
 }
 
 impl Inner {
-    /// The stream at `path`, if its creation is durable.
+    /// The stream at `path`, if its creation is durable and it is not over.
     async fn open_existing(&self, path: &StreamPath) -> Result<Arc<OpenStream>, ReadError> {
-        if let Some(open) = self.table.get(path).filter(|open| open.is_durable()) {
-            return Ok(open);
-        }
-        let found = self.store.find(path.as_str()).await;
-        match found.map_err(|error| ReadError::from_store(error, path))? {
-            Some(head) => Ok(self.table.insert(OpenStream::load(path, &head))),
-            None => Err(NoStream { path: path.clone() }.into()),
+        let no_stream = || ReadError::from(NoStream { path: path.clone() });
+        let known = self.table.get(path).filter(|open| open.is_durable());
+        let open = match known {
+            Some(open) => open,
+            None => {
+                let found = self.store.find(path.as_str()).await;
+                let head = found.map_err(|error| ReadError::from_store(error, path))?;
+                let head = head.ok_or_else(no_stream)?;
+                self.table.insert(OpenStream::load(path, &head))
+            }
+        };
+        match self.is_alive(&open).await {
+            Ok(true) => Ok(open),
+            Ok(false) => Err(no_stream()),
+            Err(refused) => Err(ReadError::Unavailable(refused.to_string().into())),
         }
     }
 }

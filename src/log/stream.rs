@@ -1,12 +1,14 @@
 //! An open stream: what the next append is decided on. Its state runs ahead of the disk, because
 //! offsets are given out before the flush; a failed write makes it stale and it is read anew.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::{Offset, StreamPath, ids::IdWindow, meta::StreamMeta, pages::Newest};
+use super::{
+    Offset, ProducerState, StreamPath, expiry, ids::IdWindow, meta::StreamMeta, pages::Newest,
+};
 use crate::store::{Head, StreamNo};
 
 /// A stream that someone writes or reads.
@@ -29,6 +31,11 @@ pub(super) struct Assigned {
     pub(super) due_ms: u64,
     pub(super) meta: StreamMeta,
     pub(super) ids: IdWindow,
+    pub(super) producers: BTreeMap<Arc<str>, ProducerState>,
+    pub(super) seq: Option<Arc<str>>,
+    /// When it was last read, and when that was last written down, Unix milliseconds.
+    pub(super) used_ms: u64,
+    pub(super) used_noted_ms: u64,
     /// The creation is yet to be submitted; the first append carries it.
     pub(super) to_create: bool,
     /// Writes submitted from one reading of the store belong together: when one fails, so do
@@ -51,8 +58,12 @@ impl OpenStream {
             tail: Offset::ZERO,
             last_timestamp_ms: 0,
             due_ms: 0,
+            used_noted_ms: meta.created_ms,
             meta,
             ids: IdWindow::complete(),
+            producers: BTreeMap::new(),
+            seq: None,
+            used_ms: 0,
             to_create: true,
             generation: 0,
             stale: false,
@@ -139,6 +150,10 @@ impl Assigned {
             due_ms: head.due_ms,
             meta: StreamMeta::of(head),
             ids: IdWindow::before(head.tail),
+            producers: StreamMeta::producers_of(head),
+            seq: StreamMeta::seq_of(head),
+            used_ms: expiry::used_of(head),
+            used_noted_ms: expiry::used_of(head),
             to_create: false,
             generation,
             stale: false,

@@ -1,9 +1,12 @@
 //! Retention at work: in the background, in bounded steps, records older than their stream's
-//! retention go. Writers are never blocked; a sweep is a write like any other.
+//! retention go, and streams that are over. Writers are never blocked; a sweep is a write like any
+//! other.
 
 use std::sync::Arc;
 
-use super::{Inner, Log, ONE, Offset, Refused, meta::StreamMeta, retention};
+use super::{
+    Inner, Log, ONE, Offset, Refused, StreamPath, meta::StreamMeta, retention, stream::OpenStream,
+};
 use crate::{
     limits,
     store::{Batch, Change, Head, Permit, ReadError, StreamNo, Write, WriteError},
@@ -54,11 +57,22 @@ impl Inner {
     async fn sweep_stream(&self, stream: StreamNo, now_ms: u64) -> Result<bool, Refused> {
         let Some(head) = self.store.head(stream).await? else { return Ok(false) };
         let meta = StreamMeta::of(&head);
+        let mut ends_ms = None;
+        if meta.expiry().is_some()
+            && let Ok(path) = StreamPath::parse(&head.path)
+        {
+            let open = self.table.insert(OpenStream::load(&path, &head));
+            if !self.is_alive(&open).await? {
+                return Ok(true);
+            }
+            ends_ms = open.assigned().deadline_ms();
+        }
         let retention_ms = retention::of(meta.retention_ms, self.settings.retention);
         let oldest_ms = retention::oldest_kept_ms(now_ms, retention_ms);
         let place = self.store.seek(stream, oldest_ms).await?;
         let next_ms = self.timestamp_after(&head, place).await?;
-        let cut = retention::cut(head.earliest, place, next_ms, now_ms, retention_ms);
+        let mut cut = retention::cut(head.earliest, place, next_ms, now_ms, retention_ms);
+        cut.due_ms = ends_ms.map_or(cut.due_ms, |ends_ms| ends_ms.min(cut.due_ms));
         let removed = cut.earliest.map_or(0, |earliest| earliest.0 - head.earliest.0);
         let written = self.store.submit(trim(&head, cut)).settled().await;
         match written {

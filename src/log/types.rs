@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::Offset;
+use super::{Expiry, Offset, Producer, ProducerState};
 
 /// The content type of session streams.
 pub const JSON: &str = "application/json";
@@ -18,13 +18,15 @@ pub struct StreamSpec {
     pub content_type: Arc<str>,
     /// How long its records are kept; `None` follows the server's setting.
     pub retention: Option<Duration>,
+    /// When it ends by itself.
+    pub expiry: Option<Expiry>,
 }
 
 impl StreamSpec {
     /// A stream of JSON records with the server's retention.
     #[must_use]
     pub fn json() -> Self {
-        Self { content_type: Arc::from(JSON), retention: None }
+        Self { content_type: Arc::from(JSON), retention: None, expiry: None }
     }
 }
 
@@ -60,7 +62,7 @@ pub struct NewRecord {
 }
 
 /// What to append, and under which conditions. Atomic: all of it or nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Append {
     /// The records, in order.
     pub records: SmallVec<[NewRecord; 1]>,
@@ -68,8 +70,14 @@ pub struct Append {
     pub expected: Option<Offset>,
     /// Makes the stream with this if it does not exist.
     pub create: Option<StreamSpec>,
-    /// The media type the writer sent; must be the stream's.
+    /// The media type the writer sent; must be the stream's, parameters aside.
     pub content_type: Option<Arc<str>>,
+    /// Who sends it, where a resend must not be a second record.
+    pub producer: Option<Producer>,
+    /// The writer's own sequence: grows from append to append, compared byte by byte.
+    pub seq: Option<Arc<str>>,
+    /// Closes the stream in the same step. Only then the append may have no records.
+    pub close: bool,
 }
 
 impl Append {
@@ -78,9 +86,8 @@ impl Append {
     pub fn json(records: impl IntoIterator<Item = NewRecord>) -> Self {
         Self {
             records: records.into_iter().collect(),
-            expected: None,
             create: Some(StreamSpec::json()),
-            content_type: None,
+            ..Self::default()
         }
     }
 }
@@ -101,8 +108,33 @@ pub struct Appended {
     pub placed: SmallVec<[Placed; 1]>,
     /// Offset of the last record that this append wrote, or of the last duplicate.
     pub last: Offset,
+    /// The tail behind it.
+    pub tail: Offset,
+    /// Nothing was written: all of it was there before.
+    pub duplicate: bool,
+    /// The stream is closed.
+    pub closed: bool,
+    /// The last batch of the producer, this one or a later one.
+    pub producer: Option<ProducerState>,
     /// When, Unix milliseconds.
     pub timestamp_ms: u64,
+}
+
+/// What a stream is created with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creation {
+    /// Its configuration.
+    pub spec: StreamSpec,
+    /// Its first records.
+    pub records: Vec<Bytes>,
+    /// Whether it takes no more than these. `None`: it does, and one that exists may be closed.
+    pub closed: Option<bool>,
+}
+
+impl From<StreamSpec> for Creation {
+    fn from(spec: StreamSpec) -> Self {
+        Self { spec, records: Vec::new(), closed: None }
+    }
 }
 
 /// The answer to a creation.

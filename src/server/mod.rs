@@ -103,7 +103,7 @@ pub async fn start_with(
             .await
             .with_context(|| format!("listening on {}", settings.listen))?;
     let addr = acceptor.addr().context("asking where the server listens")?;
-    let app = Arc::new(App::new(log.clone()));
+    let app = Arc::new(App::new(log.clone()).with_origins(settings.cors_origins.clone()));
     let sweeping = log.clone();
     tasks.service("sweeper", async {
         sweeper::run(sweeping).await;

@@ -29,6 +29,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What of it is shown, as `tracing` filters are written.
     pub log_filter: String,
+    /// Origins whose pages may read and write, such as `https://app.example`; `*` is every origin.
+    pub cors_origins: Vec<String>,
     /// Listens beyond loopback although there is no authentication.
     pub insecure_no_auth: bool,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             retention: limits::RETENTION_DEFAULT,
             log_format: LogFormat::default(),
             log_filter: "info".to_owned(),
+            cors_origins: Vec::new(),
             insecure_no_auth: false,
         }
     }
@@ -69,6 +72,9 @@ pub enum SettingsError {
     /// Records would go before anyone could read them.
     #[error("retention is at least {} s", limits::RETENTION_MIN.as_secs())]
     Retention,
+    /// Not an origin.
+    #[error("{0:?} is no origin; write a scheme and a host, such as https://app.example, or *")]
+    Origin(String),
     /// Not a span of time.
     #[error("{0:?} is not a span of time; write a number and ms, s, m, h, d or w, such as 30d")]
     Span(String),
@@ -86,8 +92,20 @@ impl Settings {
         if self.retention < limits::RETENTION_MIN {
             return Err(SettingsError::Retention);
         }
+        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(SettingsError::Origin(origin.clone()));
+        }
         Ok(())
     }
+}
+
+/// Whether a text is an origin as browsers send it: a scheme and a host, without a path.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    };
+    text == "*" || host.is_some_and(plain)
 }
 
 const UNITS: [(&str, u64); 6] = [
@@ -160,6 +178,22 @@ mod tests {
         let again: Settings = toml::from_str(&toml::to_string(&settings).unwrap()).unwrap();
         assert_eq!(again, settings);
         assert!(toml::from_str::<Settings>("lissten = 1").is_err());
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        for (text, is_one) in [
+            ("*", true),
+            ("https://app.example", true),
+            ("http://localhost:5173", true),
+            ("app.example", false),
+            ("https://app.example/", false),
+            ("https://", false),
+            ("https://a b", false),
+        ] {
+            let settings = Settings { cors_origins: vec![text.to_owned()], ..Settings::default() };
+            assert_eq!(settings.check().is_ok(), is_one, "{text}");
+        }
     }
 
     #[test]

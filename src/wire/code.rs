@@ -59,6 +59,8 @@ codes! {
     InvalidPath = "invalid_path", 400, never, "Invalid path";
     /// The body ended before it was complete.
     IncompleteBody = "incomplete_body", 400, again, "Incomplete body";
+    /// A younger epoch of the producer is at work.
+    ProducerFenced = "producer_fenced", 403, never, "Producer fenced";
     /// No stream is there.
     StreamNotFound = "stream_not_found", 404, never, "No such stream";
     /// No such route.
@@ -75,6 +77,10 @@ codes! {
     StreamExists = "stream_exists", 409, never, "Stream exists";
     /// The stream holds another kind of content.
     ContentTypeMismatch = "content_type_mismatch", 409, never, "Content type mismatch";
+    /// Batches of the producer before this one are missing.
+    ProducerGap = "producer_gap", 409, never, "Producer gap";
+    /// The writer's sequence does not grow.
+    SeqConflict = "seq_conflict", 409, never, "Sequence conflict";
     /// The records asked for are no longer kept.
     OffsetTrimmed = "offset_trimmed", 410, never, "Records no longer kept";
     /// The records asked for cannot be read back.
@@ -95,8 +101,12 @@ codes! {
     InvalidEvent = "invalid_event", 422, never, "Invalid event";
     /// A batch without events.
     EmptyBatch = "empty_batch", 422, never, "Empty batch";
+    /// The stream has as many producers as it takes.
+    TooManyProducers = "too_many_producers", 429, never, "Too many producers";
     /// A defect of the server.
     Internal = "internal", 500, never, "Internal error";
+    /// The protocol has it, and this server has not yet.
+    NotImplemented = "not_implemented", 501, never, "Not implemented";
     /// The queue of appends is full.
     Busy = "busy", 503, again, "Busy";
     /// Other writers were first each time.

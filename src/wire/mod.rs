@@ -5,12 +5,15 @@ pub mod bodies;
 pub mod code;
 pub mod paths;
 pub mod problem;
+pub mod protocol;
 pub mod sse;
 
 /// The content type of JSON bodies.
 pub const JSON: &str = "application/json";
 /// The content type of bodies with one JSON value a line.
 pub const NDJSON: &str = "application/x-ndjson";
+/// The content type of streams that were created without one.
+pub const OCTET_STREAM: &str = "application/octet-stream";
 /// The content type of live reads.
 pub const EVENT_STREAM: &str = "text/event-stream";
 /// The content type of errors.

@@ -15,6 +15,8 @@ pub const VERSION: &str = "/version";
 pub const STREAMS: &str = "/api/streams";
 /// One stream.
 pub const STREAM: &str = "/api/streams/{*path}";
+/// One stream, over the Durable Streams protocol.
+pub const PROTOCOL_STREAM: &str = "/v1/stream/{*path}";
 /// Closes a stream.
 pub const CLOSE: &str = "/api/close/{*path}";
 /// Events of a stream.
@@ -37,6 +39,12 @@ pub fn plain_session(path: &str) -> Option<&str> {
 #[must_use]
 pub fn stream(path: &str) -> String {
     format!("/api/streams/{}", escaped(path))
+}
+
+/// `/v1/stream/{path}`.
+#[must_use]
+pub fn protocol_stream(path: &str) -> String {
+    format!("/v1/stream/{}", escaped(path))
 }
 
 /// `/api/close/{path}`.

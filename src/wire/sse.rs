@@ -50,6 +50,23 @@ pub fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
+/// Appends data as `data:` lines, without the space that readers take away; a line that begins
+/// with one gets another, so that its own stays.
+pub fn data_lines(out: &mut Vec<u8>, mut text: &[u8]) {
+    loop {
+        let end = memchr::memchr2(b'\n', b'\r', text);
+        let (line, rest) = text.split_at(end.unwrap_or(text.len()));
+        out.extend_from_slice(if line.starts_with(b" ") { b"data: " } else { b"data:" });
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        if end.is_none() {
+            return;
+        }
+        let pair = rest.starts_with(b"\r\n");
+        text = rest.get(if pair { 2 } else { 1 }..).unwrap_or_default();
+    }
+}
+
 fn push_lines(out: &mut Vec<u8>, mut text: &[u8]) {
     while let Some(at) = memchr::memchr2(b'\n', b'\r', text) {
         let (line, rest) = text.split_at(at);

@@ -17,6 +17,7 @@ mod follow;
 mod health;
 mod message;
 mod ndjson;
+mod protocol;
 mod socket;
 mod streams;
 mod util;

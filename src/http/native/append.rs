@@ -99,6 +99,7 @@ pub(super) async fn append(
         expected,
         create: Some(spec.clone()),
         content_type: Some(Arc::clone(&spec.content_type)),
+        ..Append::default()
     };
     Ok((ids, app.log().append(path, append).await?))
 }

@@ -13,7 +13,7 @@ use crate::{
         App,
         body::Incoming,
         error::Fail,
-        extract::{Kind, json, kind, stream_path, unsupported},
+        extract::{Kind, json, kind, media_type, stream_path, unsupported},
         params::{Params, wrong},
     },
     limits,
@@ -99,10 +99,18 @@ fn spec_of(body: &[u8]) -> Result<StreamSpec, Fail> {
     let asked: CreateStream = serde_json::from_slice(body).map_err(|error| {
         Fail::new(Code::InvalidBody, format!("the body is not what this route takes: {error}"))
     })?;
-    let content_type =
-        asked.content_type.map_or_else(|| Ok(JSON.to_owned()), |given| media_type(&given))?;
+    let content_type = match asked.content_type {
+        None => JSON.to_owned(),
+        Some(given) => media_type(&given).ok_or_else(|| {
+            let message = format!(
+                "`contentType` is {given:?}; it is a media type such as {JSON} or text/plain"
+            );
+            Fail::new(Code::InvalidBody, message)
+                .with(|problem| problem.field = Some("contentType".to_owned()))
+        })?,
+    };
     let retention = asked.retention_seconds.map(retention).transpose()?;
-    Ok(StreamSpec { content_type: Arc::from(content_type), retention })
+    Ok(StreamSpec { content_type: Arc::from(content_type), retention, expiry: None })
 }
 
 fn retention(seconds: u64) -> Result<Duration, Fail> {
@@ -116,26 +124,6 @@ fn retention(seconds: u64) -> Result<Duration, Fail> {
         .with(|problem| problem.field = Some("retentionSeconds".to_owned())));
     }
     Ok(span)
-}
-
-/// A media type in lower case. JSON has no parameters of meaning, so it is always the same.
-fn media_type(given: &str) -> Result<String, Fail> {
-    let lower = given.trim().to_ascii_lowercase();
-    let (essence, parameters) = lower.split_once(';').unwrap_or((&lower, ""));
-    let token = |text: &str| {
-        let takes = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
-        !text.is_empty() && text.bytes().all(takes)
-    };
-    let is_type = essence.trim().split_once('/').is_some_and(|(top, sub)| token(top) && token(sub));
-    let is_plain = parameters.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    if !is_type || !is_plain || lower.len() > limits::NAME_BYTES_MAX {
-        return Err(Fail::new(
-            Code::InvalidBody,
-            format!("`contentType` is {given:?}; it is a media type such as {JSON} or text/plain"),
-        )
-        .with(|problem| problem.field = Some("contentType".to_owned())));
-    }
-    Ok(if essence.trim() == JSON { JSON.to_owned() } else { lower })
 }
 
 /// `DELETE /api/streams/{path}`.

@@ -1,0 +1,132 @@
+//! Bodies and events of the protocol: JSON messages in an array, everything else as one run of
+//! bytes. Message bytes are spliced as they came.
+
+use axum::body::Bytes;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::{
+    log::{Encoding, JSON, Record},
+    wire,
+};
+
+/// How the records of a stream are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Messages in an array.
+    Json,
+    /// Text.
+    Text,
+    /// Bytes; in server-sent events as base64.
+    Binary,
+}
+
+impl Form {
+    /// The form of a content type.
+    pub(super) fn of(content_type: &str) -> Self {
+        match content_type {
+            JSON => Self::Json,
+            text if text.starts_with("text/") => Self::Text,
+            _ => Self::Binary,
+        }
+    }
+
+    /// The body of a page.
+    pub(super) fn body(self, records: &[Record]) -> Bytes {
+        match (self, records) {
+            (Self::Json, _) => array(records).into(),
+            // One record needs no copy.
+            (_, [record]) => record.payload.clone(),
+            _ => joined(records).into(),
+        }
+    }
+
+    /// The `data` event of a page, as its readers share it.
+    pub(super) fn event(self) -> Encoding {
+        match self {
+            Self::Json => Encoding { name: "protocol-json", encode: json_event },
+            Self::Text => Encoding { name: "protocol-text", encode: text_event },
+            Self::Binary => Encoding { name: "protocol-base64", encode: binary_event },
+        }
+    }
+}
+
+fn size(records: &[Record]) -> usize {
+    records.iter().map(|record| record.payload.len() + 1).sum()
+}
+
+fn joined(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size(records));
+    for record in records {
+        out.extend_from_slice(&record.payload);
+    }
+    out
+}
+
+fn array(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size(records) + 2);
+    out.push(b'[');
+    for (record, index) in records.iter().zip(0..) {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&record.payload);
+    }
+    out.push(b']');
+    out
+}
+
+fn json_event(records: &[Record]) -> Bytes {
+    event(&array(records))
+}
+
+fn text_event(records: &[Record]) -> Bytes {
+    event(&joined(records))
+}
+
+fn binary_event(records: &[Record]) -> Bytes {
+    event(STANDARD.encode(joined(records)).as_bytes())
+}
+
+/// A `data` event. Every kind of line end begins a new line, so that nothing in the data passes
+/// for a field.
+fn event(data: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(data.len() + 32);
+    out.extend_from_slice(b"event: data\n");
+    wire::sse::data_lines(&mut out, data);
+    out.push(b'\n');
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Offset, Position};
+
+    fn record(payload: &'static str) -> Record {
+        let payload = Bytes::from_static(payload.as_bytes());
+        Record { offset: Offset(1), position: Position(1), timestamp_ms: 0, payload }
+    }
+
+    fn shown(form: Form, payloads: &[&'static str]) -> String {
+        let records: Vec<Record> = payloads.iter().map(|payload| record(payload)).collect();
+        String::from_utf8((form.event().encode)(&records).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn messages_are_an_array_and_bytes_are_joined() {
+        assert_eq!(Form::Json.body(&[record("1"), record(r#"{"a" : 2}"#)]), r#"[1,{"a" : 2}]"#);
+        assert_eq!(Form::Json.body(&[]), "[]");
+        assert_eq!(Form::Text.body(&[record("ab"), record("c")]), "abc");
+        assert_eq!(Form::Binary.body(&[]), "");
+    }
+
+    #[test]
+    fn no_line_end_in_the_data_ends_the_event() {
+        let text = shown(Form::Text, &["a\nb\r\nc\rd\r\n\r\nevent: control"]);
+        assert_eq!(
+            text,
+            "event: data\ndata:a\ndata:b\ndata:c\ndata:d\ndata:\ndata:event: control\n\n"
+        );
+        assert_eq!(shown(Form::Binary, &["\0"]), "event: data\ndata:AA==\n\n");
+    }
+}

@@ -1,0 +1,174 @@
+//! `GET` and `HEAD /v1/stream/{path}`: pages, and the choice of the live ways to read.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    },
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    encode::Form,
+    headers::{set, set_closed, set_expiry, set_next},
+    live,
+};
+use crate::{
+    http::{
+        App,
+        error::Fail,
+        extract::stream_path,
+        params::{Params, wrong},
+    },
+    limits,
+    log::{Offset, Page, PageLimit, StreamInfo, StreamPath, essence},
+    wire::protocol::{self, Start},
+};
+
+/// A page is for one reader: streams hold what people said.
+const CACHED: HeaderValue =
+    HeaderValue::from_static("private, max-age=60, stale-while-revalidate=300");
+/// What ends at the tail is stale with the next append.
+const FRESH: HeaderValue = HeaderValue::from_static("private, no-cache");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+pub(super) const LIMIT: PageLimit =
+    PageLimit { records: limits::PROTOCOL_PAGE_RECORDS, bytes: limits::PROTOCOL_PAGE_BYTES };
+
+/// Reads a stream: a page of it, or what comes.
+pub(in crate::http) async fn read(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (mut parts, _) = request.into_parts();
+    let path = stream_path(&mut parts).await?;
+    let params = Params::of(&parts.uri)?;
+    let given = params.get("offset")?;
+    let start = given.map(start_of).transpose()?;
+    let since = params.number("timestamp", 0..=usize::MAX)?.map(|ms| ms as u64);
+    if start.is_some() && since.is_some() {
+        return Err(wrong("timestamp", "cannot stand beside `offset`"));
+    }
+    let cursor = params.number("cursor", 0..=usize::MAX)?.map(|cursor| cursor as u64);
+    let info = app.log().info(&path).await?;
+    let after = match (start, since) {
+        (_, Some(ms)) => Some(app.log().seek(&path, ms).await?),
+        (Some(Start::After(offset)), None) => Some(Offset(offset)),
+        (Some(Start::Now), None) => Some(info.tail),
+        (Some(Start::Beginning), None) => Some(beginning(&info)),
+        (None, None) => None,
+    };
+    let missing = || wrong("offset", "is missing; a live read says where it begins, -1 or now");
+    match params.get("live")? {
+        None => {
+            let now = start == Some(Start::Now);
+            let after = after.unwrap_or_else(|| beginning(&info));
+            page(&app, &path, &info, after, now, &parts.headers).await
+        }
+        Some("long-poll") => {
+            let place = live::Place { after: after.ok_or_else(missing)?, cursor };
+            live::long_poll(app, &path, info, place).await
+        }
+        Some("sse") => {
+            let seen = live::last_event_id(&parts.headers)?;
+            let after = seen.or(after).ok_or_else(missing)?;
+            live::events(app, &path, info, live::Place { after, cursor }).await
+        }
+        Some(other) => Err(wrong("live", &format!("is {other:?}; it is long-poll or sse"))),
+    }
+}
+
+fn beginning(info: &StreamInfo) -> Offset {
+    Offset(info.earliest.0.saturating_sub(1))
+}
+
+fn start_of(text: &str) -> Result<Start, Fail> {
+    protocol::parse_start(text).ok_or_else(|| {
+        wrong("offset", &format!("is {text:?}; it is -1, now, or one that this server has sent"))
+    })
+}
+
+async fn page(
+    app: &App,
+    path: &StreamPath,
+    info: &StreamInfo,
+    after: Offset,
+    now: bool,
+    asked: &HeaderMap,
+) -> Result<Response, Fail> {
+    if now {
+        app.log().note_use(path).await?;
+        let page = Page { records: Vec::new(), tail: info.tail };
+        let mut response = answer(info, info.tail, &page);
+        response.headers_mut().remove(ETAG);
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        return Ok(response);
+    }
+    let page = app.log().read(path, after, LIMIT).await?;
+    let mut response = answer(info, after, &page);
+    let same = matches_tag(asked, response.headers().get(ETAG));
+    if same {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    Ok(response)
+}
+
+/// A page with its headers.
+pub(super) fn answer(info: &StreamInfo, after: Offset, page: &Page) -> Response {
+    let last = page.records.last().map_or(after, |record| record.offset);
+    let at_tail = last >= page.tail;
+    // Closed was asked before the page was read: what it ended with is in the page.
+    let ended = info.closed && at_tail;
+    let mut response =
+        Form::of(essence(&info.spec.content_type)).body(&page.records).into_response();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&info.spec.content_type) {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    set_next(headers, last);
+    set_closed(headers, ended);
+    if at_tail {
+        set(headers, protocol::UP_TO_DATE, HeaderValue::from_static("true"));
+    }
+    let closed = if ended { ":c" } else { "" };
+    let tag = format!("\"{:016x}:{after}:{last}{closed}\"", info.epoch);
+    if let Ok(value) = HeaderValue::from_str(&tag) {
+        headers.insert(ETAG, value);
+    }
+    let fixed = !at_tail || ended;
+    headers.insert(CACHE_CONTROL, if fixed { CACHED } else { FRESH });
+    response
+}
+
+fn matches_tag(asked: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+    let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else { return false };
+    let tags = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = tags.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
+}
+
+/// What is known of a stream, without its content.
+pub(in crate::http) async fn head(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (mut parts, _) = request.into_parts();
+    let path = stream_path(&mut parts).await?;
+    let info = app.log().info(&path).await?;
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&info.spec.content_type) {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    set_next(headers, info.tail);
+    set_closed(headers, info.closed);
+    set_expiry(headers, info.spec.expiry);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    Ok(response)
+}
