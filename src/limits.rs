@@ -8,6 +8,8 @@ use std::{num::NonZero, time::Duration};
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 /// A request body that is read whole. NDJSON bodies are streamed and have no such bound.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Of a body that is refused for its size, this much is taken in and thrown away.
+pub const BODY_DRAINED_MAX: usize = 16 * 1024 * 1024;
 /// Records in one atomic append: what one flush should carry at most.
 pub const BATCH_RECORDS_MAX: usize = 10_000;
 /// Bytes in one atomic append: well within one group commit.
@@ -114,6 +116,8 @@ pub const IDS_MIN: usize = 1_024;
 pub const IDS_WINDOW: Duration = Duration::from_secs(600);
 /// … up to this many, some 100 bytes each.
 pub const IDS_MAX: usize = 16_384;
+/// Streams that a fork reads from: a read finds its place among them.
+pub const FORK_DEPTH_MAX: usize = 64;
 /// Producers of one stream; each is some 50 bytes beside the stream for as long as it exists.
 pub const PRODUCERS_MAX: usize = 1_000;
 /// Name of a producer, in bytes: it is a key beside the stream.

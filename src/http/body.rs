@@ -42,6 +42,7 @@ impl<'a> Incoming<'a> {
     /// All of it, up to [`limits::BODY_BYTES_MAX`].
     pub(super) async fn whole(mut self) -> Result<Bytes, Fail> {
         if self.body.size_hint().lower() > limits::BODY_BYTES_MAX as u64 {
+            self.drain(0).await;
             return Err(too_large());
         }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
@@ -53,10 +54,22 @@ impl<'a> Incoming<'a> {
         while let Some(piece) = self.next().await? {
             whole.extend_from_slice(&piece);
             if whole.len() > limits::BODY_BYTES_MAX {
+                self.drain(whole.len()).await;
                 return Err(too_large());
             }
         }
         bounded(whole.into())
+    }
+
+    /// Takes in what is left of a body that is refused, up to a bound: a client that is still
+    /// sending when the connection closes does not get to see the answer.
+    async fn drain(&mut self, mut taken: usize) {
+        while taken < limits::BODY_DRAINED_MAX {
+            match self.next().await {
+                Ok(Some(piece)) => taken += piece.len(),
+                Ok(None) | Err(_) => return,
+            }
+        }
     }
 }
 

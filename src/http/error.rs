@@ -13,7 +13,7 @@ use crate::{
     limits,
     log::{
         AppendError, ChangeError, CreateError, NoStream, Offset, PathError, ProducerError,
-        ReadError, Refused, json::JsonError,
+        ReadError, Refused, StreamGone, json::JsonError,
     },
     session::EventError,
     wire::{self, code::Code, problem::Problem},
@@ -109,6 +109,12 @@ impl From<NoStream> for Fail {
     }
 }
 
+impl From<StreamGone> for Fail {
+    fn from(fact: StreamGone) -> Self {
+        Self::new(Code::StreamGone, fact.to_string())
+    }
+}
+
 impl From<PathError> for Fail {
     fn from(error: PathError) -> Self {
         Self::new(Code::InvalidPath, error.to_string())
@@ -120,6 +126,7 @@ impl From<AppendError> for Fail {
         let message = error.to_string();
         match error {
             AppendError::NoStream(fact) => fact.into(),
+            AppendError::Gone(fact) => fact.into(),
             AppendError::Mismatch(fact) => Self::new(
                 Code::OffsetMismatch,
                 format!("{message}; read what was appended since, and decide again"),
@@ -212,6 +219,7 @@ impl From<ReadError> for Fail {
         let message = error.to_string();
         match error {
             ReadError::NoStream(fact) => fact.into(),
+            ReadError::Gone(fact) => fact.into(),
             ReadError::Trimmed { earliest } => trimmed(earliest),
             ReadError::Lost { to, .. } => Self::new(
                 Code::RecordsDamaged,
@@ -247,6 +255,7 @@ impl From<ChangeError> for Fail {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::NoStream(fact) => fact.into(),
+            ChangeError::Gone(fact) => fact.into(),
             ChangeError::Refused(refused) => refused.into(),
         }
     }
@@ -260,6 +269,9 @@ impl From<CreateError> for Fail {
                 Code::StreamExists,
                 format!("{message}; delete it first, or ask for the one it has"),
             ),
+            CreateError::NoSource(fact) => fact.into(),
+            CreateError::ForkBeyond { .. } => Self::parameter("Stream-Fork-Offset", message),
+            CreateError::ForkTooDeep { .. } => Self::parameter("Stream-Forked-From", message),
             CreateError::Records(error) => (*error).into(),
             CreateError::Refused(refused) => refused.into(),
         }

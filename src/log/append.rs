@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{
-    Append, AppendError, Appended, Inner, Log, NoStream, Offset, Refused, StreamPath,
+    Append, AppendError, Appended, Inner, Log, NoStream, Offset, Refused, StreamGone, StreamPath,
     admit::{self, Admitted},
     meta::StreamMeta,
     retention,
@@ -114,6 +114,9 @@ impl Inner {
         if !state.to_create && state.is_over(self.clock.now_ms()) {
             return Ok(Round::Over);
         }
+        if state.meta.deleted {
+            return Err(StreamGone { path: open.path().clone() }.into());
+        }
         if state.ids.unread().is_some() && has_ids(append) {
             // Read anew since: what was known of ids went with the old state.
             return Ok(Round::Again);
@@ -153,7 +156,7 @@ impl Inner {
             due_ms = state.deadline_ms();
             state.due_ms = due_ms.unwrap_or(0);
             let path = open.path().shared();
-            (Change::Create { path, tail: Offset::ZERO }, vec![state.meta.change()])
+            (Change::Create { path, tail: state.tail }, vec![state.meta.change()])
         } else {
             (Change::Append { expected_tail: state.tail }, Vec::new())
         };

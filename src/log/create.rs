@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Append, ChangeError, CreateError, Created, Creation, Inner, Log, NewRecord, NoStream, Offset,
-    Refused, StreamInfo, StreamPath, admit, meta::StreamMeta, stream::OpenStream,
+    Refused, StreamInfo, StreamPath, admit, fork::Base, meta::StreamMeta, stream::OpenStream,
 };
 use crate::{
     limits,
@@ -32,7 +32,9 @@ impl Log {
         }
         for _ in 0..limits::DECIDE_AGAIN_MAX {
             if let Some(info) = inner.existing(path).await? {
-                return if is_same(&creation, &info) {
+                return if self.inner.is_deleted(path) {
+                    Err(CreateError::Exists(path.clone()))
+                } else if is_same(&creation, &info) {
                     Ok(Created { info, existed: true })
                 } else {
                     Err(CreateError::Exists(path.clone()))
@@ -40,15 +42,19 @@ impl Log {
             }
             let bytes = creation.records.iter().map(Bytes::len).sum();
             let permit = inner.store.reserve(bytes).await.map_err(Refused::from)?;
-            let open = inner.table.insert(inner.fresh(path, &creation.spec));
-            let submitted = inner.submit_creation(&open, &creation, permit);
-            let Some((ticket, generation, created)) = submitted else { continue };
-            let durable = inner.conclude(&open, generation, ticket.settled().await).await?;
-            if let (Some(info), true) = (created, durable) {
-                if info.closed {
-                    open.set_closed();
-                }
+            let base = match &creation.fork {
+                Some(fork) => Some(inner.base(fork, &creation).await?),
+                None => None,
+            };
+            let fresh = inner.fresh_from(path, &creation, base.as_ref());
+            if let Some(base) = &base {
+                inner.note_fork(base, fresh.number(), true).await?;
+            }
+            if let Some(info) = inner.create_as(&fresh, &creation, base.as_ref(), permit).await? {
                 return Ok(Created { info, existed: false });
+            }
+            if let Some(base) = &base {
+                inner.note_fork(base, fresh.number(), false).await?;
             }
         }
         Err(Refused::Contended.into())
@@ -80,22 +86,10 @@ impl Log {
     /// [`ChangeError`].
     pub async fn delete(&self, path: &StreamPath) -> Result<(), ChangeError> {
         let open = self.inner.open_to_change(path).await?;
-        let ticket = {
-            let mut state = open.assigned();
-            if state.gone {
-                return Err(NoStream { path: path.clone() }.into());
-            }
-            state.gone = true;
-            self.inner.table.remove(&open);
-            self.inner.store.submit(bare(&open, Change::Delete))
-        };
-        match ticket.settled().await {
-            Ok(()) => Ok(()),
-            Err(crate::store::WriteError::NoStream(_)) => {
-                Err(NoStream { path: path.clone() }.into())
-            }
-            Err(error) => Err(super::append::refused(error).into()),
+        if self.inner.remove(&open).await? {
+            return Ok(());
         }
+        Err(NoStream { path: path.clone() }.into())
     }
 }
 
@@ -103,9 +97,12 @@ impl Inner {
     async fn existing(&self, path: &StreamPath) -> Result<Option<StreamInfo>, Refused> {
         let Some(head) = self.store.find(path.as_str()).await? else { return Ok(None) };
         let meta = StreamMeta::of(&head);
-        if meta.expiry().is_some() {
+        if meta.expiry().is_some() || meta.deleted {
             let open = self.table.insert(OpenStream::load(path, &head));
             if !self.is_alive(&open).await? {
+                return Ok(None);
+            }
+            if meta.deleted && !self.is_held_by_forks(&open).await? {
                 return Ok(None);
             }
         }
@@ -116,8 +113,51 @@ impl Inner {
         match self.open_existing(path).await {
             Ok(open) => Ok(open),
             Err(super::ReadError::NoStream(fact)) => Err(fact.into()),
+            Err(super::ReadError::Gone(fact)) => Err(fact.into()),
             Err(error) => Err(Refused::Unavailable(error.to_string().into()).into()),
         }
+    }
+
+    /// A stream that does not exist yet, where it begins.
+    fn fresh_from(
+        &self,
+        path: &StreamPath,
+        creation: &Creation,
+        base: Option<&Base>,
+    ) -> Arc<OpenStream> {
+        let Some(base) = base else { return self.fresh(path, &creation.spec) };
+        let meta = StreamMeta::new(&creation.spec, rand::random(), self.clock.now_ms());
+        let meta = StreamMeta { forked: Some(base.forked.clone()), ..meta };
+        OpenStream::fresh_at(path, self.store.allocate(), meta, base.at)
+    }
+
+    /// Whether the stream at a path is only kept for its forks.
+    fn is_deleted(&self, path: &StreamPath) -> bool {
+        self.table.get(path).is_some_and(|open| open.assigned().meta.deleted)
+    }
+
+    /// Creates a stream; `None` where somebody else was first, and is done by then.
+    async fn create_as(
+        &self,
+        fresh: &Arc<OpenStream>,
+        creation: &Creation,
+        base: Option<&Base>,
+        permit: Permit,
+    ) -> Result<Option<StreamInfo>, Refused> {
+        let open = self.table.insert(Arc::clone(fresh));
+        if !Arc::ptr_eq(&open, fresh) && open.give_up_creation() {
+            // An append has come that far and no further; it finds what is created now.
+            self.table.remove(&open);
+            return Ok(None);
+        }
+        let submitted = self.submit_creation(&open, creation, base, permit);
+        let Some((ticket, generation, created)) = submitted else { return Ok(None) };
+        let durable = self.conclude(&open, generation, ticket.settled().await).await?;
+        let created = created.filter(|_| durable);
+        if created.as_ref().is_some_and(|info| info.closed) {
+            open.set_closed();
+        }
+        Ok(created)
     }
 
     /// Submits the creation. Behind somebody else's it is a barrier and creates nothing: once it
@@ -126,6 +166,7 @@ impl Inner {
         &self,
         open: &Arc<OpenStream>,
         creation: &Creation,
+        base: Option<&Base>,
         permit: Permit,
     ) -> Option<(Ticket, u64, Option<StreamInfo>)> {
         let mut state = open.assigned();
@@ -143,11 +184,13 @@ impl Inner {
         let created_ms = state.meta.created_ms;
         let mut write = Self::write(open, &mut state, created_ms);
         write.permit = permit;
-        if !creation.records.is_empty() {
-            write.records = creation.records.iter().cloned().collect();
+        let prefix = base.and_then(|base| base.prefix.as_ref());
+        let records: Batch = prefix.into_iter().chain(&creation.records).cloned().collect();
+        if !records.is_empty() {
             write.due_ms = self.due(&mut state, created_ms).or(write.due_ms);
-            state.tail = Offset(creation.records.len() as u64);
+            state.tail = state.tail.plus(records.len() as u64);
             state.last_timestamp_ms = created_ms;
+            write.records = records;
         }
         let info = StreamInfo {
             path: open.path().shared(),
@@ -158,6 +201,7 @@ impl Inner {
             tail: state.tail,
             earliest: Offset(1),
             closed: state.meta.closed,
+            forked: state.meta.forked.clone(),
         };
         Some((self.store.submit(write), state.generation, Some(info)))
     }
@@ -183,6 +227,10 @@ fn is_same(creation: &Creation, info: &StreamInfo) -> bool {
     asked.retention == has.retention
         && asked.expiry == has.expiry
         && admit::essence(&asked.content_type) == admit::essence(&has.content_type)
+        && match (&creation.fork, &info.forked) {
+            (Some(fork), Some(forked)) => forked.is_as_asked(fork),
+            (fork, forked) => fork.is_none() && forked.is_none(),
+        }
         && creation.closed.is_none_or(|closed| closed == info.closed)
 }
 

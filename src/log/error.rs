@@ -14,6 +14,14 @@ pub struct NoStream {
     pub path: StreamPath,
 }
 
+/// The stream was deleted, and is kept for those that were forked from it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stream {path} was deleted; streams that were forked from it still read what it held")]
+pub struct StreamGone {
+    /// The path.
+    pub path: StreamPath,
+}
+
 /// The tail is not where the writer expected it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the stream ends at offset {actual}, not at {expected}")]
@@ -84,6 +92,21 @@ pub enum CreateError {
     /// A stream with another configuration is at this path.
     #[error("stream {0} exists with another configuration")]
     Exists(StreamPath),
+    /// The stream to fork from does not exist.
+    #[error(transparent)]
+    NoSource(NoStream),
+    /// The place of the fork lies beyond the source.
+    #[error("the stream to fork from ends at offset {tail}, before the place of the fork")]
+    ForkBeyond {
+        /// Where it ends.
+        tail: Offset,
+    },
+    /// Forks of forks of forks.
+    #[error("a fork reads from at most {max} streams")]
+    ForkTooDeep {
+        /// The bound.
+        max: usize,
+    },
     /// The first records break a bound.
     #[error(transparent)]
     Records(#[from] Box<AppendError>),
@@ -98,6 +121,9 @@ pub enum AppendError {
     /// No such stream, and the append may not create it.
     #[error(transparent)]
     NoStream(#[from] NoStream),
+    /// Deleted, with forks.
+    #[error(transparent)]
+    Gone(#[from] StreamGone),
     /// The precondition failed.
     #[error(transparent)]
     Mismatch(#[from] OffsetMismatch),
@@ -156,6 +182,9 @@ pub enum ReadError {
     /// No such stream.
     #[error(transparent)]
     NoStream(#[from] NoStream),
+    /// Deleted, with forks.
+    #[error(transparent)]
+    Gone(#[from] StreamGone),
     /// The place lies before what is kept.
     #[error("records before {earliest} are no longer kept")]
     Trimmed {
@@ -189,6 +218,9 @@ pub enum ChangeError {
     /// No such stream.
     #[error(transparent)]
     NoStream(#[from] NoStream),
+    /// Deleted already, with forks.
+    #[error(transparent)]
+    Gone(#[from] StreamGone),
     /// It could not be made durable.
     #[error(transparent)]
     Refused(#[from] Refused),

@@ -10,10 +10,9 @@ use bytes::Bytes;
 
 use super::{
     Inner, Log, ReadError, Refused, StreamPath,
-    create::bare,
     stream::{Assigned, OpenStream},
 };
-use crate::store::{Change, Head, MetaChange, WriteError};
+use crate::store::{Head, MetaChange};
 
 /// When a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,19 +83,14 @@ impl Inner {
         if open.assigned().meta.expiry().is_none() {
             return Ok(true);
         }
-        let ticket = {
-            let mut state = open.assigned();
-            if state.gone || !state.is_over(self.clock.now_ms()) {
+        {
+            let state = open.assigned();
+            if state.gone || state.meta.deleted || !state.is_over(self.clock.now_ms()) {
                 return Ok(!state.gone);
             }
-            state.gone = true;
-            self.table.remove(open);
-            self.store.submit(bare(open, Change::Delete))
-        };
-        match ticket.settled().await {
-            Ok(()) | Err(WriteError::NoStream(_)) => Ok(false),
-            Err(error) => Err(super::append::refused(error)),
         }
+        self.remove(open).await?;
+        Ok(false)
     }
 
     /// Notes that a stream was read.

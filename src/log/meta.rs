@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Expiry, JSON, ProducerState, StreamInfo, StreamSpec};
+use super::{Expiry, Forked, JSON, ProducerState, StreamInfo, StreamSpec};
 use crate::store::{Head, MetaChange};
 
 const KEY: &str = "stream";
@@ -27,6 +27,12 @@ pub(super) struct StreamMeta {
     /// When it ends in any case, Unix milliseconds.
     #[serde(default)]
     pub(super) ends_ms: Option<u64>,
+    /// What it was forked from.
+    #[serde(default)]
+    pub(super) forked: Option<Forked>,
+    /// It was deleted, and is kept for its forks.
+    #[serde(default)]
+    pub(super) deleted: bool,
 }
 
 impl StreamMeta {
@@ -49,6 +55,8 @@ impl StreamMeta {
                 Some(Expiry::At { ms }) => Some(ms),
                 _ => None,
             },
+            forked: None,
+            deleted: false,
         }
     }
 
@@ -69,6 +77,8 @@ impl StreamMeta {
             closed: false,
             idle_s: None,
             ends_ms: None,
+            forked: None,
+            deleted: false,
         })
     }
 
@@ -140,6 +150,7 @@ impl StreamMeta {
             tail: head.tail,
             earliest: head.earliest,
             closed: self.closed,
+            forked: self.forked.clone(),
         }
     }
 }

@@ -10,9 +10,10 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     error::{
         AppendError, ChangeError, ContentTypeMismatch, CreateError, NoStream, OffsetMismatch,
-        ReadError, Refused, SeqConflict, StreamClosed,
+        ReadError, Refused, SeqConflict, StreamClosed, StreamGone,
     },
     expiry::Expiry,
+    fork::{Fork, Forked},
     offset::{Offset, OffsetError, Position, parse_offset},
     pages::{Encoded, Encoding, LivePage},
     path::{PathError, StreamPath},
@@ -35,6 +36,7 @@ mod append;
 mod create;
 mod error;
 mod expiry;
+mod fork;
 mod ids;
 pub mod json;
 mod meta;
@@ -137,11 +139,13 @@ impl Log {
             return Err(NoStream { path: path.clone() }.into());
         };
         let meta = StreamMeta::of(&head);
-        if meta.expiry().is_some() {
+        if meta.expiry().is_some() || meta.deleted {
             // Whether it is over is known where it is open.
             self.inner.open_existing(path).await?;
         }
-        Ok(meta.info(&head))
+        let earliest = self.inner.earliest(&meta, &head).await;
+        let earliest = earliest.map_err(|error| ReadError::from_store(error, path))?;
+        Ok(StreamInfo { earliest, ..meta.info(&head) })
     }
 
     /// Streams whose path begins with `prefix` and comes after `after`, in path order.
@@ -155,7 +159,11 @@ impl Log {
         limit: usize,
     ) -> Result<Vec<StreamInfo>, ReadError> {
         match self.inner.store.list(prefix, after, limit).await {
-            Ok(heads) => Ok(heads.iter().map(|head| StreamMeta::of(head).info(head)).collect()),
+            Ok(heads) => {
+                let infos = heads.iter().map(|head| (StreamMeta::of(head), head));
+                let there = infos.filter(|(meta, _)| !meta.deleted);
+                Ok(there.map(|(meta, head)| meta.info(head)).collect())
+            }
             Err(error) => Err(ReadError::Unavailable(error.to_string().into())),
         }
     }
@@ -172,22 +180,12 @@ impl Log {
     ) -> Result<Page, ReadError> {
         let open = self.inner.open_existing(path).await?;
         self.inner.note_read(&open);
-        let page = self.inner.store.read(open.number(), after, limit).await;
+        let page = fork::read(&*self.inner.store, &open, after, limit).await;
         let page = page.map_err(|error| ReadError::from_store(error, path))?;
         if after > page.tail {
             return Err(ReadError::Beyond { tail: page.tail });
         }
         Ok(page)
-    }
-
-    /// The place before the first kept record of `timestamp_ms` or later.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn seek(&self, path: &StreamPath, timestamp_ms: u64) -> Result<Offset, ReadError> {
-        let open = self.inner.open_existing(path).await?;
-        let place = self.inner.store.seek(open.number(), timestamp_ms).await;
-        place.map_err(|error| ReadError::from_store(error, path))
     }
 
     /// Reads from `after` on and goes on with what is appended later.
@@ -231,11 +229,17 @@ impl Inner {
                 self.table.insert(OpenStream::load(path, &head))
             }
         };
-        match self.is_alive(&open).await {
-            Ok(true) => Ok(open),
-            Ok(false) => Err(no_stream()),
-            Err(refused) => Err(ReadError::Unavailable(refused.to_string().into())),
+        let unavailable = |refused: Refused| ReadError::Unavailable(refused.to_string().into());
+        if !self.is_alive(&open).await.map_err(unavailable)? {
+            return Err(no_stream());
         }
+        if !open.assigned().meta.deleted {
+            return Ok(open);
+        }
+        if self.is_held_by_forks(&open).await.map_err(unavailable)? {
+            return Err(StreamGone { path: path.clone() }.into());
+        }
+        Err(no_stream())
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    Encoded, Encoding, LivePage, Offset, ReadError,
+    Encoded, Encoding, LivePage, Offset, ReadError, fork,
     pages::{PageKey, Pages},
     stream::OpenStream,
 };
@@ -125,6 +125,9 @@ impl Reader {
                 self.caught_up = true;
                 return Ok(Step::CaughtUp { tail: moved.tail });
             }
+            if closed && self.open.assigned().meta.deleted {
+                return Ok(Step::Deleted);
+            }
             if closed {
                 return Ok(Step::Closed { tail: moved.tail });
             }
@@ -172,7 +175,7 @@ impl Reader {
         let page = match newest.get(self.after).filter(|_| is_kept) {
             Some(page) => page,
             None => {
-                let read = self.store.read(self.open.number(), self.after, limit).await;
+                let read = fork::read(&*self.store, &self.open, self.after, limit).await;
                 let page = read.map_err(|error| ReadError::from_store(error, self.open.path()))?;
                 let page = LivePage::new(page.records, page.tail);
                 newest.put(self.after, &page);

@@ -1,13 +1,16 @@
 //! An open stream: what the next append is decided on. Its state runs ahead of the disk, because
 //! offsets are given out before the flush; a failed write makes it stale and it is read anew.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::{
-    Offset, ProducerState, StreamPath, expiry, ids::IdWindow, meta::StreamMeta, pages::Newest,
+    Offset, ProducerState, StreamPath, expiry, fork, ids::IdWindow, meta::StreamMeta, pages::Newest,
 };
 use crate::store::{Head, StreamNo};
 
@@ -17,6 +20,8 @@ pub(super) struct OpenStream {
     number: StreamNo,
     path: StreamPath,
     epoch: u64,
+    /// The streams that hold the records before its own, oldest first, and up to which offset.
+    ancestors: Vec<(StreamNo, Offset)>,
     assigned: Mutex<Assigned>,
     durable: watch::Sender<bool>,
     closed: watch::Sender<bool>,
@@ -33,6 +38,8 @@ pub(super) struct Assigned {
     pub(super) ids: IdWindow,
     pub(super) producers: BTreeMap<Arc<str>, ProducerState>,
     pub(super) seq: Option<Arc<str>>,
+    /// Streams that were forked from it.
+    pub(super) forks: BTreeSet<StreamNo>,
     /// When it was last read, and when that was last written down, Unix milliseconds.
     pub(super) used_ms: u64,
     pub(super) used_noted_ms: u64,
@@ -54,8 +61,18 @@ impl OpenStream {
 
     /// A stream that the next append creates.
     pub(super) fn fresh(path: &StreamPath, number: StreamNo, meta: StreamMeta) -> Arc<Self> {
+        Self::fresh_at(path, number, meta, Offset::ZERO)
+    }
+
+    /// A stream that the next append creates, with its first record behind `tail`.
+    pub(super) fn fresh_at(
+        path: &StreamPath,
+        number: StreamNo,
+        meta: StreamMeta,
+        tail: Offset,
+    ) -> Arc<Self> {
         let assigned = Assigned {
-            tail: Offset::ZERO,
+            tail,
             last_timestamp_ms: 0,
             due_ms: 0,
             used_noted_ms: meta.created_ms,
@@ -63,6 +80,7 @@ impl OpenStream {
             ids: IdWindow::complete(),
             producers: BTreeMap::new(),
             seq: None,
+            forks: BTreeSet::new(),
             used_ms: 0,
             to_create: true,
             generation: 0,
@@ -77,6 +95,13 @@ impl OpenStream {
             number,
             path: path.clone(),
             epoch: assigned.meta.epoch,
+            ancestors: assigned
+                .meta
+                .forked
+                .iter()
+                .flat_map(|forked| &forked.ancestors)
+                .map(|(stream, until)| (StreamNo(*stream), Offset(*until)))
+                .collect(),
             durable: watch::Sender::new(durable),
             closed: watch::Sender::new(durable && assigned.meta.closed),
             assigned: Mutex::new(assigned),
@@ -86,6 +111,37 @@ impl OpenStream {
 
     pub(super) fn number(&self) -> StreamNo {
         self.number
+    }
+
+    /// The streams that hold the records before its own, oldest first, and up to which offset.
+    pub(super) fn ancestors(&self) -> &[(StreamNo, Offset)] {
+        &self.ancestors
+    }
+
+    /// The place behind which its own records begin.
+    pub(super) fn base(&self) -> Offset {
+        self.ancestors.last().map_or(Offset::ZERO, |(_, until)| *until)
+    }
+
+    /// The ancestor that holds the record after a place, and up to where; `None` where that
+    /// record is its own.
+    pub(super) fn ancestor(&self, after: Offset) -> Option<(StreamNo, Offset)> {
+        self.ancestors.iter().find(|(_, until)| after < *until).copied()
+    }
+
+    /// The streams that hold the records up to a place.
+    pub(super) fn line(&self, at: Offset) -> Vec<(u64, u64)> {
+        let own = (self.number, Offset(u64::MAX));
+        let mut line = Vec::new();
+        let mut reached = Offset::ZERO;
+        for (stream, until) in self.ancestors.iter().chain([&own]) {
+            if reached >= at {
+                break;
+            }
+            reached = at.min(*until);
+            line.push((stream.0, reached.0));
+        }
+        line
     }
 
     pub(super) fn path(&self) -> &StreamPath {
@@ -102,6 +158,13 @@ impl OpenStream {
 
     pub(super) fn assigned(&self) -> MutexGuard<'_, Assigned> {
         self.assigned.lock()
+    }
+
+    /// Gives up a stream whose creation was never submitted; whether it was such a one.
+    pub(super) fn give_up_creation(&self) -> bool {
+        let mut state = self.assigned();
+        state.gone |= state.to_create;
+        state.gone
     }
 
     pub(super) fn is_durable(&self) -> bool {
@@ -152,6 +215,7 @@ impl Assigned {
             ids: IdWindow::before(head.tail),
             producers: StreamMeta::producers_of(head),
             seq: StreamMeta::seq_of(head),
+            forks: fork::forks_of(head).collect(),
             used_ms: expiry::used_of(head),
             used_noted_ms: expiry::used_of(head),
             to_create: false,

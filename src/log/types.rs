@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{Expiry, Offset, Producer, ProducerState};
+use super::{Expiry, Fork, Forked, Offset, Producer, ProducerState};
 
 /// The content type of session streams.
 pub const JSON: &str = "application/json";
@@ -49,6 +49,8 @@ pub struct StreamInfo {
     pub earliest: Offset,
     /// It takes no more records.
     pub closed: bool,
+    /// What it was forked from.
+    pub forked: Option<Forked>,
 }
 
 /// A record to append.
@@ -127,13 +129,15 @@ pub struct Creation {
     pub spec: StreamSpec,
     /// Its first records.
     pub records: Vec<Bytes>,
+    /// What it is forked from.
+    pub fork: Option<Fork>,
     /// Whether it takes no more than these. `None`: it does, and one that exists may be closed.
     pub closed: Option<bool>,
 }
 
 impl From<StreamSpec> for Creation {
     fn from(spec: StreamSpec) -> Self {
-        Self { spec, records: Vec::new(), closed: None }
+        Self { spec, records: Vec::new(), fork: None, closed: None }
     }
 }
 

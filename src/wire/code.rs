@@ -81,6 +81,8 @@ codes! {
     ProducerGap = "producer_gap", 409, never, "Producer gap";
     /// The writer's sequence does not grow.
     SeqConflict = "seq_conflict", 409, never, "Sequence conflict";
+    /// The stream was deleted, and is kept for its forks.
+    StreamGone = "stream_gone", 410, never, "Stream deleted";
     /// The records asked for are no longer kept.
     OffsetTrimmed = "offset_trimmed", 410, never, "Records no longer kept";
     /// The records asked for cannot be read back.
@@ -105,8 +107,6 @@ codes! {
     TooManyProducers = "too_many_producers", 429, never, "Too many producers";
     /// A defect of the server.
     Internal = "internal", 500, never, "Internal error";
-    /// The protocol has it, and this server has not yet.
-    NotImplemented = "not_implemented", 501, never, "Not implemented";
     /// The queue of appends is full.
     Busy = "busy", 503, again, "Busy";
     /// Other writers were first each time.

@@ -47,6 +47,28 @@ pub fn protocol_stream(path: &str) -> String {
     format!("/v1/stream/{}", escaped(path))
 }
 
+/// The path of a stream out of its URL on the protocol's side, with or without a host.
+#[must_use]
+pub fn protocol_path(url: &str) -> Option<String> {
+    let path = match url.split_once("://") {
+        Some((_, rest)) => &rest[rest.find('/')?..],
+        None => url,
+    };
+    let escaped = path.strip_prefix("/v1/stream/")?;
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+            let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+            bytes.push(u8::try_from(high << 4 | low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// `/api/close/{path}`.
 #[must_use]
 pub fn close(path: &str) -> String {
@@ -102,6 +124,16 @@ mod tests {
             "/api/sessions/a/stream",
         ] {
             assert_eq!(plain_session(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_found_in_its_url() {
+        for url in ["/v1/stream/a/b%20c", "http://x:1/v1/stream/a/b%20c"] {
+            assert_eq!(protocol_path(url).as_deref(), Some("a/b c"));
+        }
+        for url in ["a", "/v2/stream/a", "http://x", "/v1/stream/%", "/v1/stream/%ff"] {
+            assert_eq!(protocol_path(url), None, "{url}");
         }
     }
 

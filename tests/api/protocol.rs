@@ -215,13 +215,6 @@ async fn pages_of_other_origins_are_let_in_where_they_are_named() {
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
 }
 
-#[tokio::test]
-async fn what_is_not_there_yet_is_refused_and_not_ignored() {
-    let app = TestApp::new();
-    let answer = send(&app, "PUT", A, "stream-forked-from: /v1/stream/b", "").await;
-    assert_eq!((answer.status.as_u16(), &*answer.code()), (501, "not_implemented"));
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -6,6 +6,7 @@
 
 mod faults;
 mod follow;
+mod fork;
 mod frozen;
 mod log;
 mod ops;

@@ -246,7 +246,9 @@ impl Live {
             Ok(Step::Encoded(page)) => self.all(page),
             Ok(Step::CaughtUp { tail }) => self.caught_up(tail),
             Ok(Step::Closed { .. }) => self.end(EndReason::Closed),
-            Ok(Step::Deleted) | Err(ReadError::NoStream(_)) => self.end(EndReason::Deleted),
+            Ok(Step::Deleted) | Err(ReadError::NoStream(_) | ReadError::Gone(_)) => {
+                self.end(EndReason::Deleted)
+            }
             Err(ReadError::Trimmed { earliest }) => {
                 self.skip(&reset(ResetReason::Trimmed, earliest))
             }

@@ -14,7 +14,7 @@ use axum::{
 
 use super::{
     append::records,
-    headers::{closes, expiry, refuse_unknown, set_closed, set_expiry, set_next, text, wrong},
+    headers::{closes, expiry, fork, set_closed, set_expiry, set_next, text, wrong},
 };
 use crate::{
     http::{
@@ -23,7 +23,7 @@ use crate::{
         error::Fail,
         extract::{media_type, stream_path},
     },
-    log::{Creation, StreamSpec},
+    log::{CreateError, Creation, Fork, ReadError, StreamSpec},
     wire::{OCTET_STREAM, paths},
 };
 
@@ -34,10 +34,14 @@ pub(in crate::http) async fn create(
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
     let path = stream_path(&mut parts).await?;
-    refuse_unknown(&parts.headers)?;
-    let (closed, expiry) = (closes(&parts.headers)?, expiry(&parts.headers)?);
+    let (closed, mut expiry) = (closes(&parts.headers)?, expiry(&parts.headers)?);
+    let fork = fork(&parts.headers)?;
+    let source = source(&app, fork.as_ref()).await?;
+    if let (None, Some(source)) = (expiry, &source) {
+        expiry = source.expiry;
+    }
     let content_type = match text(&parts.headers, "content-type")? {
-        None => OCTET_STREAM.to_owned(),
+        None => source.map_or(OCTET_STREAM.to_owned(), |source| source.content_type.to_string()),
         Some(given) => media_type(given)
             .ok_or_else(|| wrong("Content-Type", "is no media type, such as text/plain"))?,
     };
@@ -45,6 +49,7 @@ pub(in crate::http) async fn create(
     let creation = Creation {
         records: records(&content_type, &body)?,
         spec: StreamSpec { content_type: Arc::from(content_type), retention: None, expiry },
+        fork,
         closed: Some(closed),
     };
     let created = app.log().create(&path, creation).await?;
@@ -63,6 +68,17 @@ pub(in crate::http) async fn create(
         headers.insert(LOCATION, location);
     }
     Ok(response)
+}
+
+/// What a fork takes over from its source where it says nothing itself.
+async fn source(app: &App, fork: Option<&Fork>) -> Result<Option<StreamSpec>, Fail> {
+    let Some(fork) = fork else { return Ok(None) };
+    match app.log().info(&fork.source).await {
+        Ok(info) => Ok(Some(info.spec)),
+        // A name that is taken and not to be had, as far as creations go.
+        Err(ReadError::Gone(_)) => Err(CreateError::Exists(fork.source.clone()).into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The stream's URL as the client wrote its host.

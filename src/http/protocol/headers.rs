@@ -6,8 +6,11 @@ use chrono::{DateTime, SecondsFormat};
 use crate::{
     http::error::Fail,
     limits,
-    log::{Expiry, Offset, Producer},
-    wire::{code::Code, protocol},
+    log::{Expiry, Fork, Offset, Producer, StreamPath},
+    wire::{
+        paths,
+        protocol::{self, Start},
+    },
 };
 
 /// A header as text; `None` where it is missing.
@@ -66,16 +69,52 @@ fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, Fail> 
     number.map(Some).ok_or_else(wrong)
 }
 
-/// What the protocol has and this server has not yet is refused, and never ignored.
-pub(super) fn refuse_unknown(headers: &HeaderMap) -> Result<(), Fail> {
-    for name in [protocol::FORKED_FROM, protocol::FORK_OFFSET, protocol::FORK_SUB_OFFSET] {
-        if headers.contains_key(name) {
-            let message = format!("header `{name}`: this server does not have it yet");
-            return Err(Fail::new(Code::NotImplemented, message)
-                .with(|problem| problem.field = Some(name.to_owned())));
-        }
+/// What the stream is forked from.
+pub(super) fn fork(headers: &HeaderMap) -> Result<Option<Fork>, Fail> {
+    let offset = text(headers, protocol::FORK_OFFSET)?;
+    let sub = text(headers, protocol::FORK_SUB_OFFSET)?;
+    let Some(source) = text(headers, protocol::FORKED_FROM)? else {
+        return match (offset, sub) {
+            (None, None) => Ok(None),
+            (Some(_), _) => Err(wrong(protocol::FORK_OFFSET, "stands beside `Stream-Forked-From`")),
+            _ => Err(wrong(protocol::FORK_SUB_OFFSET, "stands beside `Stream-Forked-From`")),
+        };
+    };
+    let source = paths::protocol_path(source)
+        .and_then(|path| StreamPath::parse(&path).ok())
+        .ok_or_else(|| wrong(protocol::FORKED_FROM, "is no stream such as /v1/stream/a"))?;
+    let at = offset.map(fork_offset).transpose()?;
+    let sub = sub.map(whole).transpose()?.unwrap_or(0);
+    if sub > 0 && at.is_none() {
+        return Err(wrong(protocol::FORK_SUB_OFFSET, "stands beside `Stream-Fork-Offset`"));
     }
-    Ok(())
+    Ok(Some(Fork { source, at, sub }))
+}
+
+/// The conformance suite names the beginning of a stream in the form of its own server.
+const ZERO_OF_THE_SUITE: &str = "0000000000000000_0000000000000000";
+
+fn fork_offset(text: &str) -> Result<Offset, Fail> {
+    match protocol::parse_start(text) {
+        Some(Start::After(offset)) => Ok(Offset(offset)),
+        Some(Start::Beginning) => Ok(Offset::ZERO),
+        _ if text == ZERO_OF_THE_SUITE => Ok(Offset::ZERO),
+        _ => Err(wrong(protocol::FORK_OFFSET, &format!("is {text:?}, which is no offset"))),
+    }
+}
+
+fn whole(text: &str) -> Result<u64, Fail> {
+    plain(text).ok_or_else(|| {
+        let reason = format!("is {text:?}; it is a whole number without leading zeros");
+        wrong(protocol::FORK_SUB_OFFSET, &reason)
+    })
+}
+
+/// Plain decimal digits: no sign, no leading zero.
+fn plain(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| *number <= limits::OFFSET_MAX);
+    number.filter(|_| digits && (text == "0" || !text.starts_with('0')))
 }
 
 /// When the stream is to end by itself.
@@ -96,12 +135,9 @@ pub(super) fn expiry(headers: &HeaderMap) -> Result<Option<Expiry>, Fail> {
     }
 }
 
-/// Plain decimal seconds: no sign, no leading zero (protocol, section 5.1).
+/// Seconds, as the protocol writes them (section 5.1).
 fn seconds(text: &str) -> Result<u64, Fail> {
-    let plain = text == "0" || !text.starts_with('0');
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = text.parse().ok().filter(|seconds| *seconds <= limits::OFFSET_MAX / 1_000);
-    seconds.filter(|_| plain && digits).ok_or_else(|| {
+    plain(text).filter(|seconds| *seconds <= limits::OFFSET_MAX / 1_000).ok_or_else(|| {
         wrong(protocol::TTL, &format!("is {text:?}; it is whole seconds, such as 3600"))
     })
 }

@@ -1,0 +1,219 @@
+//! Forks against a naive model, in which a fork is a copy: random forks of forks, appends to any
+//! of them, deletions, restarts, over the store on disk.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use scrollback::{
+    clock::ManualClock,
+    log::{
+        Append, AppendError, CreateError, Creation, Fork, Log, NewRecord, Offset, ReadError, Step,
+        StreamSpec,
+    },
+    metrics::Metrics,
+    store::{PageLimit, sled::SledStore},
+};
+
+use crate::util::{ALL, NOW_MS, SIZES, block_on, log_over, path};
+
+#[derive(Debug, Clone)]
+enum Op {
+    Create(u8),
+    Fork { from: u8, to: u8, at: u8 },
+    Append { to: u8, count: u8 },
+    Delete(u8),
+    Restart,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let name = 0..6_u8;
+    prop_oneof![
+        2 => name.clone().prop_map(Op::Create),
+        5 => (name.clone(), name.clone(), any::<u8>())
+            .prop_map(|(from, to, at)| Op::Fork { from, to, at }),
+        6 => (name.clone(), 1..6_u8).prop_map(|(to, count)| Op::Append { to, count }),
+        2 => name.prop_map(Op::Delete),
+        1 => Just(Op::Restart),
+    ]
+}
+
+/// A stream of the model: all it shows, whom it was forked from, and whether it is only kept for
+/// its forks.
+#[derive(Debug, Clone)]
+struct Copied {
+    records: Vec<u32>,
+    source: Option<u8>,
+    deleted: bool,
+}
+
+type Model = BTreeMap<u8, Copied>;
+
+fn has_forks(model: &Model, name: u8) -> bool {
+    model.values().any(|stream| stream.source == Some(name))
+}
+
+/// Deletes as the protocol says: hidden while there are forks, and sources go with their last one.
+fn delete(model: &mut Model, name: u8) {
+    if has_forks(model, name) {
+        model.get_mut(&name).unwrap().deleted = true;
+        return;
+    }
+    let mut source = model.remove(&name).unwrap().source;
+    while let Some(name) = source {
+        if !model[&name].deleted || has_forks(model, name) {
+            return;
+        }
+        source = model.remove(&name).unwrap().source;
+    }
+}
+
+fn name(number: u8) -> String {
+    format!("s{number}")
+}
+
+fn payload(number: u32) -> Bytes {
+    Bytes::from(format!("{number} {}", "x".repeat(number as usize % 700)))
+}
+
+async fn read(log: &Log, number: u8, after: u64, limit: PageLimit) -> Vec<Bytes> {
+    let (mut at, mut payloads) = (Offset(after), Vec::new());
+    loop {
+        let page = log.read(&path(&name(number)), at, limit).await.unwrap();
+        let Some(last) = page.records.last() else { return payloads };
+        for (record, offset) in page.records.iter().zip(at.0 + 1..) {
+            assert_eq!(record.offset.0, offset);
+        }
+        at = last.offset;
+        payloads.extend(page.records.into_iter().map(|record| record.payload));
+    }
+}
+
+async fn check(log: &Log, model: &Model) {
+    for number in 0..6 {
+        let at = path(&name(number));
+        let info = log.info(&at).await;
+        let Some(stream) = model.get(&number) else {
+            assert!(matches!(info, Err(ReadError::NoStream(_))), "{number}: {info:?}");
+            continue;
+        };
+        if stream.deleted {
+            assert!(matches!(info, Err(ReadError::Gone(_))), "{number}: {info:?}");
+            continue;
+        }
+        let info = info.unwrap();
+        assert_eq!((info.earliest, info.tail.0), (Offset(1), stream.records.len() as u64));
+        let expected: Vec<Bytes> = stream.records.iter().copied().map(payload).collect();
+        assert!(read(log, number, 0, ALL).await == expected, "{number}");
+        let small = PageLimit { records: 3, bytes: 800 };
+        let middle = expected.len() / 2;
+        assert!(read(log, number, middle as u64, small).await == expected[middle..], "{number}");
+        // A reader that follows sees the same.
+        let mut reader = log.follow(&at, Offset(0)).await.unwrap().with_limit(small);
+        let mut followed = Vec::new();
+        while let Step::Page(page) = reader.next().await.unwrap() {
+            followed.extend(page.records.iter().map(|record| record.payload.clone()));
+        }
+        assert!(followed == expected, "{number}");
+    }
+}
+
+async fn apply(log: &Log, model: &mut Model, op: &Op, next: &mut u32) {
+    match *op {
+        Op::Create(number) => {
+            let created = log.create(&path(&name(number)), StreamSpec::json()).await;
+            match model.get(&number) {
+                None => {
+                    assert!(!created.unwrap().existed);
+                    let stream = Copied { records: Vec::new(), source: None, deleted: false };
+                    model.insert(number, stream);
+                }
+                Some(stream) if stream.deleted || stream.source.is_some() => {
+                    assert!(matches!(created, Err(CreateError::Exists(_))), "{created:?}");
+                }
+                Some(_) => assert!(created.unwrap().existed),
+            }
+        }
+        Op::Fork { from, to, at } => {
+            if from == to || model.contains_key(&to) {
+                return;
+            }
+            let tail = model.get(&from).map_or(0, |stream| stream.records.len());
+            let at = usize::from(at) % (tail + 2);
+            let fork = Fork { source: path(&name(from)), at: Some(Offset(at as u64)), sub: 0 };
+            let creation = Creation { fork: Some(fork), ..StreamSpec::json().into() };
+            let created = log.create(&path(&name(to)), creation).await;
+            match model.get(&from) {
+                None => assert!(matches!(created, Err(CreateError::NoSource(_))), "{created:?}"),
+                Some(stream) if stream.deleted => {
+                    assert!(matches!(created, Err(CreateError::Exists(_))), "{created:?}");
+                }
+                Some(_) if at > tail => {
+                    assert!(matches!(created, Err(CreateError::ForkBeyond { .. })), "{created:?}");
+                }
+                Some(stream) => {
+                    assert_eq!(created.unwrap().info.tail.0, at as u64);
+                    let records = stream.records[..at].to_vec();
+                    let stream = Copied { records, source: Some(from), deleted: false };
+                    model.insert(to, stream);
+                }
+            }
+        }
+        Op::Append { to, count } => {
+            let numbers: Vec<u32> = (*next..*next + u32::from(count)).collect();
+            *next += u32::from(count);
+            let records = numbers.iter().map(|n| NewRecord { id: None, payload: payload(*n) });
+            let append = Append { create: None, ..Append::json(records) };
+            let appended = log.append(&path(&name(to)), append).await;
+            match model.get_mut(&to) {
+                None => assert!(matches!(appended, Err(AppendError::NoStream(_)))),
+                Some(stream) if stream.deleted => {
+                    assert!(matches!(appended, Err(AppendError::Gone(_))), "{appended:?}");
+                }
+                Some(stream) => {
+                    stream.records.extend(numbers);
+                    assert_eq!(appended.unwrap().tail.0, stream.records.len() as u64);
+                }
+            }
+        }
+        Op::Delete(number) => {
+            let deleted = log.delete(&path(&name(number))).await;
+            let is_there = model.get(&number).is_some_and(|stream| !stream.deleted);
+            assert_eq!(deleted.is_ok(), is_there, "{deleted:?}");
+            if is_there {
+                delete(model, number);
+            }
+        }
+        Op::Restart => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60, failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_fork_reads_like_a_copy(ops in proptest::collection::vec(op(), 1..40)) {
+        block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let clock = ManualClock::at(NOW_MS);
+            let open = || {
+                let metrics = Arc::new(Metrics::default());
+                let store = SledStore::open_sized(folder.path(), metrics, SIZES).unwrap();
+                log_over(Arc::new(store), &clock)
+            };
+            let (mut log, mut model, mut next) = (open(), Model::new(), 1);
+            for op in &ops {
+                if matches!(op, Op::Restart) {
+                    log.stop().await.unwrap();
+                    drop(log);
+                    log = open();
+                }
+                apply(&log, &mut model, op, &mut next).await;
+                check(&log, &model).await;
+            }
+            log.stop().await.unwrap();
+        });
+    }
+}
