@@ -6,6 +6,7 @@
 mod bench;
 mod client;
 mod offline;
+mod producer;
 mod serve;
 mod slow;
 mod util;
