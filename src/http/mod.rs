@@ -47,15 +47,19 @@ pub fn service(
     ServiceBuilder::new().option_layer(cors).service(answering)
 }
 
-/// Appends to sessions, which are most of what a server does, go around the router: it would box
-/// them and copy their path, a tenth of what an append costs. `docs/performance.md` has the figures.
+/// Appends, which are most of what a server does, go around the router: it would box them and
+/// copy their path, a tenth of what an append costs (`docs/performance.md`).
 async fn answer(app: &App, mut router: Router, request: Request) -> Response {
-    let plain = paths::plain_session(request.uri().path());
-    let session = plain.filter(|_| request.method() == Method::POST).map(StreamPath::session);
-    match session {
-        Some(session) => native::append::to_session(app, session, request).await,
-        None => router.call(request).await.unwrap_or_else(|never| match never {}),
+    let path = request.uri().path();
+    if request.method() == Method::POST {
+        if let Some(session) = paths::plain_session(path).map(StreamPath::session) {
+            return native::append::to_session(app, session, request).await;
+        }
+        if let Some(stream) = paths::plain_stream(path).map(StreamPath::parse) {
+            return protocol::append::to_stream(app, stream, request).await;
+        }
     }
+    router.call(request).await.unwrap_or_else(|never| match never {})
 }
 
 fn router(app: Arc<App>) -> Router {

@@ -35,6 +35,12 @@ pub fn plain_session(path: &str) -> Option<&str> {
     (!id.is_empty() && !id.contains(['/', '%'])).then_some(id)
 }
 
+/// The stream that a path of the protocol names, where nothing in it has to be decoded.
+#[must_use]
+pub fn plain_stream(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/stream/").filter(|path| !path.is_empty() && !path.contains('%'))
+}
+
 /// `/api/streams/{path}`.
 #[must_use]
 pub fn stream(path: &str) -> String {
@@ -124,6 +130,14 @@ mod tests {
             "/api/sessions/a/stream",
         ] {
             assert_eq!(plain_session(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_plain_stream_is_what_stands_behind_the_prefix() {
+        assert_eq!(plain_stream("/v1/stream/a/b"), Some("a/b"));
+        for path in ["/v1/stream/", "/v1/stream/a%20b", "/v1/streams/a", "/x"] {
+            assert_eq!(plain_stream(path), None, "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -19,7 +19,9 @@ use crate::{
         extract::{media_type, stream_path},
     },
     limits,
-    log::{Append, AppendError, Appended, JSON, NewRecord, ProducerError, StreamPath, json},
+    log::{
+        Append, AppendError, Appended, JSON, NewRecord, PathError, ProducerError, StreamPath, json,
+    },
     wire::{code::Code, protocol},
 };
 
@@ -30,7 +32,26 @@ pub(in crate::http) async fn append(
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
     let path = stream_path(&mut parts).await?;
-    let headers = &parts.headers;
+    to_path(&app, &path, &parts.headers, body).await
+}
+
+/// The same, to a stream that is known already.
+pub(in crate::http) async fn to_stream(
+    app: &App,
+    stream: Result<StreamPath, PathError>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let appended = async { to_path(app, &stream?, &parts.headers, body).await };
+    appended.await.unwrap_or_else(Fail::into_response)
+}
+
+async fn to_path(
+    app: &App,
+    path: &StreamPath,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Fail> {
     let (close, producer) = (closes(headers)?, producer(headers)?);
     let seq = text(headers, protocol::SEQ)?;
     if seq.is_some_and(|seq| seq.is_empty() || seq.len() > limits::SEQ_BYTES_MAX) {
@@ -43,10 +64,10 @@ pub(in crate::http) async fn append(
     if append.records.is_empty() && !close {
         let message = "the body is empty; send at least one byte, or `Stream-Closed: true`";
         // What is not there comes before what is wrong with the request.
-        app.log().info(&path).await?;
+        app.log().info(path).await?;
         return Err(Fail::new(Code::InvalidParameter, message));
     }
-    answer(&app, &path, append).await
+    answer(app, path, append).await
 }
 
 fn with_body(headers: &HeaderMap, body: &Bytes, append: Append) -> Result<Append, Fail> {
