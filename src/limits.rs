@@ -118,6 +118,8 @@ pub const IDS_WINDOW: Duration = Duration::from_secs(600);
 pub const IDS_MAX: usize = 16_384;
 /// Streams that a fork reads from: a read finds its place among them.
 pub const FORK_DEPTH_MAX: usize = 64;
+/// Forks of one stream: each is noted beside it.
+pub const FORKS_MAX: usize = 1_000;
 /// Producers of one stream; each is some 50 bytes beside the stream for as long as it exists.
 pub const PRODUCERS_MAX: usize = 1_000;
 /// Name of a producer, in bytes: it is a key beside the stream.

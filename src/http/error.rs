@@ -271,6 +271,7 @@ impl From<CreateError> for Fail {
             ),
             CreateError::NoSource(fact) => fact.into(),
             CreateError::ForkBeyond { .. } => Self::parameter("Stream-Fork-Offset", message),
+            CreateError::TooManyForks { .. } => Self::new(Code::TooManyForks, message),
             CreateError::ForkTooDeep { .. } => Self::parameter("Stream-Forked-From", message),
             CreateError::Records(error) => (*error).into(),
             CreateError::Refused(refused) => refused.into(),

@@ -111,11 +111,11 @@ impl Inner {
         if state.stale {
             return Ok(Round::Stale);
         }
-        if !state.to_create && state.is_over(self.clock.now_ms()) {
-            return Ok(Round::Over);
-        }
         if state.meta.deleted {
             return Err(StreamGone { path: open.path().clone() }.into());
+        }
+        if !state.to_create && state.is_over(self.clock.now_ms()) {
+            return Ok(Round::Over);
         }
         if state.ids.unread().is_some() && has_ids(append) {
             // Read anew since: what was known of ids went with the old state.
@@ -173,11 +173,13 @@ impl Inner {
 
     /// When the sweeper has to look at a stream that had nothing to sweep so far.
     pub(super) fn due(&self, state: &mut Assigned, timestamp_ms: u64) -> Option<u64> {
-        if state.due_ms != 0 {
+        let retention_ms = retention::of(state.meta.retention_ms, self.settings.retention);
+        let due_ms = retention::due_ms(timestamp_ms, retention_ms);
+        // The end of the stream may be noted already, and be later.
+        if state.due_ms != 0 && state.due_ms <= due_ms {
             return None;
         }
-        let retention_ms = retention::of(state.meta.retention_ms, self.settings.retention);
-        state.due_ms = retention::due_ms(timestamp_ms, retention_ms);
+        state.due_ms = due_ms;
         Some(state.due_ms)
     }
 

@@ -7,12 +7,18 @@ use bytes::Bytes;
 
 use super::{
     Append, ChangeError, CreateError, Created, Creation, Inner, Log, NewRecord, NoStream, Offset,
-    Refused, StreamInfo, StreamPath, admit, fork::Base, meta::StreamMeta, stream::OpenStream,
+    Refused, StreamInfo, StreamPath, admit,
+    fork::Base,
+    meta::StreamMeta,
+    stream::{Assigned, OpenStream},
 };
 use crate::{
     limits,
     store::{Batch, Change, Permit, Ticket, Write},
 };
+
+/// A write on its way, its generation, and what it creates.
+type Submitted = (Ticket, u64, Option<StreamInfo>);
 
 impl Log {
     /// Makes a stream, with its first records in the same step. Making it again with the same
@@ -31,13 +37,11 @@ impl Log {
             admit::check(&first_records(&creation)).map_err(Box::new)?;
         }
         for _ in 0..limits::DECIDE_AGAIN_MAX {
-            if let Some(info) = inner.existing(path).await? {
-                return if self.inner.is_deleted(path) {
+            if let Some((info, is_hidden)) = inner.existing(path).await? {
+                return if is_hidden || !is_same(&creation, &info) {
                     Err(CreateError::Exists(path.clone()))
-                } else if is_same(&creation, &info) {
-                    Ok(Created { info, existed: true })
                 } else {
-                    Err(CreateError::Exists(path.clone()))
+                    Ok(Created { info, existed: true })
                 };
             }
             let bytes = creation.records.iter().map(Bytes::len).sum();
@@ -50,12 +54,14 @@ impl Log {
             if let Some(base) = &base {
                 inner.note_fork(base, fresh.number(), true).await?;
             }
-            if let Some(info) = inner.create_as(&fresh, &creation, base.as_ref(), permit).await? {
+            let created = inner.create_as(&fresh, &creation, base.as_ref(), permit).await;
+            if let Ok(Some(info)) = created {
                 return Ok(Created { info, existed: false });
             }
             if let Some(base) = &base {
-                inner.note_fork(base, fresh.number(), false).await?;
+                inner.unnote_fork(base, fresh.number()).await?;
             }
+            created?;
         }
         Err(Refused::Contended.into())
     }
@@ -94,7 +100,8 @@ impl Log {
 }
 
 impl Inner {
-    async fn existing(&self, path: &StreamPath) -> Result<Option<StreamInfo>, Refused> {
+    /// The stream at a path, and whether it is hidden and only kept for its forks.
+    async fn existing(&self, path: &StreamPath) -> Result<Option<(StreamInfo, bool)>, Refused> {
         let Some(head) = self.store.find(path.as_str()).await? else { return Ok(None) };
         let meta = StreamMeta::of(&head);
         if meta.expiry().is_some() || meta.deleted {
@@ -106,7 +113,7 @@ impl Inner {
                 return Ok(None);
             }
         }
-        Ok(Some(meta.info(&head)))
+        Ok(Some((meta.info(&head), meta.deleted)))
     }
 
     async fn open_to_change(&self, path: &StreamPath) -> Result<Arc<OpenStream>, ChangeError> {
@@ -131,11 +138,6 @@ impl Inner {
         OpenStream::fresh_at(path, self.store.allocate(), meta, base.at)
     }
 
-    /// Whether the stream at a path is only kept for its forks.
-    fn is_deleted(&self, path: &StreamPath) -> bool {
-        self.table.get(path).is_some_and(|open| open.assigned().meta.deleted)
-    }
-
     /// Creates a stream; `None` where somebody else was first, and is done by then.
     async fn create_as(
         &self,
@@ -144,14 +146,20 @@ impl Inner {
         base: Option<&Base>,
         permit: Permit,
     ) -> Result<Option<StreamInfo>, Refused> {
-        let open = self.table.insert(Arc::clone(fresh));
-        if !Arc::ptr_eq(&open, fresh) && open.give_up_creation() {
-            // An append has come that far and no further; it finds what is created now.
-            self.table.remove(&open);
+        let (open, submitted) = {
+            // IMPORTANT: locked before anybody can find it, so that nobody else creates it.
+            let mut state = fresh.assigned();
+            let open = self.table.insert(Arc::clone(fresh));
+            if Arc::ptr_eq(&open, fresh) {
+                (open, Some(self.submit_creation(&mut state, fresh, creation, base, permit)))
+            } else {
+                (open, None)
+            }
+        };
+        let Some((ticket, generation, created)) = submitted.or_else(|| self.submit_barrier(&open))
+        else {
             return Ok(None);
-        }
-        let submitted = self.submit_creation(&open, creation, base, permit);
-        let Some((ticket, generation, created)) = submitted else { return Ok(None) };
+        };
         let durable = self.conclude(&open, generation, ticket.settled().await).await?;
         let created = created.filter(|_| durable);
         if created.as_ref().is_some_and(|info| info.closed) {
@@ -160,34 +168,38 @@ impl Inner {
         Ok(created)
     }
 
-    /// Submits the creation. Behind somebody else's it is a barrier and creates nothing: once it
-    /// is settled, so is theirs, and the stream is found or its path is free.
-    fn submit_creation(
-        &self,
-        open: &Arc<OpenStream>,
-        creation: &Creation,
-        base: Option<&Base>,
-        permit: Permit,
-    ) -> Option<(Ticket, u64, Option<StreamInfo>)> {
+    /// Waits behind what another has submitted, and creates nothing: once it is settled, so is
+    /// theirs, and the stream is found or its path is free.
+    fn submit_barrier(&self, open: &Arc<OpenStream>) -> Option<Submitted> {
         let mut state = open.assigned();
-        if state.gone || state.stale {
+        if state.gone || state.stale || state.to_create {
+            // An append has come that far and no further; it finds what is created now.
             drop(state);
             self.let_go(open);
             return None;
         }
-        if !state.to_create {
-            let timestamp_ms = state.last_timestamp_ms;
-            let barrier = Self::write(open, &mut state, timestamp_ms);
-            return Some((self.store.submit(barrier), state.generation, None));
-        }
+        let timestamp_ms = state.last_timestamp_ms;
+        let barrier = Self::write(open, &mut state, timestamp_ms);
+        Some((self.store.submit(barrier), state.generation, None))
+    }
+
+    /// Submits the creation.
+    fn submit_creation(
+        &self,
+        state: &mut Assigned,
+        open: &OpenStream,
+        creation: &Creation,
+        base: Option<&Base>,
+        permit: Permit,
+    ) -> Submitted {
         state.meta.closed = creation.closed == Some(true);
         let created_ms = state.meta.created_ms;
-        let mut write = Self::write(open, &mut state, created_ms);
+        let mut write = Self::write(open, state, created_ms);
         write.permit = permit;
         let prefix = base.and_then(|base| base.prefix.as_ref());
         let records: Batch = prefix.into_iter().chain(&creation.records).cloned().collect();
         if !records.is_empty() {
-            write.due_ms = self.due(&mut state, created_ms).or(write.due_ms);
+            write.due_ms = self.due(state, created_ms).or(write.due_ms);
             state.tail = state.tail.plus(records.len() as u64);
             state.last_timestamp_ms = created_ms;
             write.records = records;
@@ -203,7 +215,7 @@ impl Inner {
             closed: state.meta.closed,
             forked: state.meta.forked.clone(),
         };
-        Some((self.store.submit(write), state.generation, Some(info)))
+        (self.store.submit(write), state.generation, Some(info))
     }
 
     fn submit_close(&self, open: &Arc<OpenStream>) -> Option<(Ticket, u64, Offset)> {

@@ -101,6 +101,12 @@ pub enum CreateError {
         /// Where it ends.
         tail: Offset,
     },
+    /// The stream to fork from has as many forks as it takes.
+    #[error("a stream has at most {max} forks")]
+    TooManyForks {
+        /// The bound.
+        max: usize,
+    },
     /// Forks of forks of forks.
     #[error("a fork reads from at most {max} streams")]
     ForkTooDeep {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{
     Inner, Log, ReadError, Refused, StreamPath,
+    meta::StreamMeta,
     stream::{Assigned, OpenStream},
 };
 use crate::store::{Head, MetaChange};
@@ -78,6 +79,20 @@ impl Assigned {
 }
 
 impl Inner {
+    /// Whether a stored stream is over, as far as is known without opening it.
+    pub(super) fn looks_over(&self, meta: &StreamMeta, head: &Head) -> bool {
+        let Some(expiry) = meta.expiry() else { return false };
+        let now_ms = self.clock.now_ms();
+        let known = StreamPath::parse(&head.path).ok().and_then(|path| self.table.get(&path));
+        match known {
+            Some(open) => open.assigned().is_over(now_ms),
+            None => {
+                let used_ms = used_of(head).max(head.last_timestamp_ms).max(meta.created_ms);
+                expiry.deadline_ms(used_ms) <= now_ms
+            }
+        }
+    }
+
     /// Whether a stream may be served; one that is over is deleted first.
     pub(super) async fn is_alive(&self, open: &Arc<OpenStream>) -> Result<bool, Refused> {
         if open.assigned().meta.expiry().is_none() {

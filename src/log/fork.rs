@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CreateError, Creation, Inner, JSON, Log, Offset, ReadError, Refused, StreamPath, admit,
-    append::refused, create::bare, meta::StreamMeta, stream::OpenStream,
+    meta::StreamMeta, stream::OpenStream,
 };
 use crate::{
     limits,
-    store::{self, Change, Head, MetaChange, Page, PageLimit, Store, StreamNo, Ticket, WriteError},
+    store::{self, Head, MetaChange, Page, PageLimit, Store, StreamNo},
 };
 
 /// What a stream is forked from.
@@ -61,7 +61,7 @@ pub(super) fn forks_of(head: &Head) -> impl Iterator<Item = StreamNo> {
     head.meta.keys().filter_map(|key| key.strip_prefix(KEY)?.parse().ok().map(StreamNo))
 }
 
-fn change(fork: StreamNo, exists: bool) -> MetaChange {
+pub(super) fn change(fork: StreamNo, exists: bool) -> MetaChange {
     MetaChange { key: Arc::from(format!("{KEY}{}", fork.0)), value: exists.then(Bytes::new) }
 }
 
@@ -110,6 +110,13 @@ pub(super) async fn read(
             }
             // What was read so far is good; the next page meets what is wrong first.
             Err(_) if !page.records.is_empty() => return Ok(page),
+            // What an ancestor has lost beyond the fork is not the fork's.
+            Err(store::ReadError::Trimmed { earliest }) => {
+                return Err(store::ReadError::Trimmed { earliest: earliest.min(until.plus(1)) });
+            }
+            Err(store::ReadError::Lost { from, to, reason }) => {
+                return Err(store::ReadError::Lost { from, to: to.min(until), reason });
+            }
             Err(error) => return Err(error),
         }
     }
@@ -144,6 +151,14 @@ impl Inner {
             Err(ReadError::Gone(_)) => return Err(CreateError::Exists(fork.source.clone())),
             Err(error) => return Err(Refused::Unavailable(error.to_string().into()).into()),
         };
+        let is_stale = source.assigned().stale;
+        if is_stale {
+            self.reload(&source).await?;
+        }
+        let known = source.assigned().forks.len();
+        if known >= limits::FORKS_MAX {
+            return Err(CreateError::TooManyForks { max: limits::FORKS_MAX });
+        }
         let head = self.store.head(source.number()).await.map_err(Refused::from)?;
         let tail = head.map_or(Offset::ZERO, |head| head.tail);
         let content_type = Arc::clone(&source.assigned().meta.content_type);
@@ -185,8 +200,18 @@ impl Inner {
         mut at: Offset,
         mut sub: u64,
     ) -> Result<Option<(Offset, Option<Bytes>)>, CreateError> {
+        if sub > limits::BODY_BYTES_MAX as u64 {
+            return Ok(None);
+        }
         loop {
-            let page = read(&*self.store, source, at, super::ONE).await.map_err(Refused::from)?;
+            let page = match read(&*self.store, source, at, super::ONE).await {
+                Ok(page) => page,
+                Err(store::ReadError::Unavailable(reason)) => {
+                    return Err(Refused::Unavailable(reason).into());
+                }
+                // There is no record to cut.
+                Err(_) => return Ok(None),
+            };
             let Some(record) = page.records.first() else { return Ok(None) };
             let size = record.payload.len();
             let taken = usize::try_from(sub).unwrap_or(usize::MAX);
@@ -211,7 +236,7 @@ impl Inner {
         fork: StreamNo,
         exists: bool,
     ) -> Result<(), Refused> {
-        let ticket = {
+        let (ticket, generation) = {
             let mut state = base.source.assigned();
             if state.gone || state.stale || (exists && state.meta.deleted) {
                 return Err(Refused::Contended);
@@ -224,9 +249,8 @@ impl Inner {
                 state.forks.remove(&fork);
             }
             write.meta.push(change(fork, exists));
-            self.store.submit(write)
+            (self.store.submit(write), state.generation)
         };
-        let generation = base.source.assigned().generation;
         let settled = ticket.settled().await;
         if self.conclude(&base.source, generation, settled).await? {
             return Ok(());
@@ -234,106 +258,12 @@ impl Inner {
         Err(Refused::Contended)
     }
 
-    /// Deletes a stream, or hides it while it has forks. Whether it was there.
-    pub(super) async fn remove(&self, open: &Arc<OpenStream>) -> Result<bool, Refused> {
-        let Some((ticket, parent)) = self.submit_removal(open) else { return Ok(false) };
-        match ticket.settled().await {
-            Ok(()) => {}
-            Err(WriteError::NoStream(_)) => return Ok(false),
-            Err(error) => {
-                open.set_stale(open.assigned().generation);
-                return Err(refused(error));
-            }
+    /// Forgets a fork that was noted and has not come to be.
+    pub(super) async fn unnote_fork(&self, base: &Base, fork: StreamNo) -> Result<(), Refused> {
+        match self.store.head(fork).await? {
+            Some(_) => Ok(()),
+            None => self.note_fork(base, fork, false).await,
         }
-        if open.assigned().meta.deleted {
-            // Wakes its readers; they see what has become of it.
-            open.set_closed();
-            return Ok(true);
-        }
-        let (mut parent, mut child) = (parent, open.number());
-        while let Some(stream) = parent {
-            let Some(next) = self.release(stream, child).await? else { break };
-            (parent, child) = (next, stream);
-        }
-        Ok(true)
-    }
-
-    /// Submits the end of a stream; with it comes the source that it lets go of.
-    fn submit_removal(&self, open: &Arc<OpenStream>) -> Option<(Ticket, Option<StreamNo>)> {
-        let mut state = open.assigned();
-        if state.gone {
-            return None;
-        }
-        let parent = state.meta.forked.as_ref().map(|forked| StreamNo(forked.parent));
-        if state.forks.is_empty() {
-            state.meta.deleted = false;
-            state.gone = true;
-            self.table.remove(open);
-            return Some((self.store.submit(bare(open, Change::Delete)), parent));
-        }
-        state.meta.deleted = true;
-        let timestamp_ms = state.last_timestamp_ms;
-        let mut write = Self::write(open, &mut state, timestamp_ms);
-        write.meta.push(state.meta.change());
-        Some((self.store.submit(write), None))
-    }
-
-    /// Lets a source forget a fork that is no more. Where that was the last one of a deleted
-    /// source, the source goes too: answers with its own source then.
-    async fn release(
-        &self,
-        source: StreamNo,
-        fork: StreamNo,
-    ) -> Result<Option<Option<StreamNo>>, Refused> {
-        let Some(head) = self.store.head(source).await? else { return Ok(None) };
-        let Ok(path) = StreamPath::parse(&head.path) else { return Ok(None) };
-        let open = self.table.insert(OpenStream::load(&path, &head));
-        let ticket = {
-            let mut state = open.assigned();
-            if state.gone || open.number() != source {
-                return Ok(None);
-            }
-            let timestamp_ms = state.last_timestamp_ms;
-            state.forks.remove(&fork);
-            let mut write = Self::write(&open, &mut state, timestamp_ms);
-            write.meta.push(change(fork, false));
-            self.store.submit(write)
-        };
-        ticket.settled().await.map_err(refused)?;
-        self.reap(&open).await
-    }
-
-    /// Removes a deleted stream that has no forks any more.
-    async fn reap(&self, open: &Arc<OpenStream>) -> Result<Option<Option<StreamNo>>, Refused> {
-        {
-            let state = open.assigned();
-            if !state.meta.deleted || !state.forks.is_empty() {
-                return Ok(None);
-            }
-        }
-        let Some((ticket, parent)) = self.submit_removal(open) else { return Ok(None) };
-        match ticket.settled().await {
-            Ok(()) | Err(WriteError::NoStream(_)) => Ok(Some(parent)),
-            Err(error) => Err(refused(error)),
-        }
-    }
-
-    /// Whether a deleted stream still has forks. A crash may have come between the end of a fork
-    /// and its source's learning of it; then this is where it learns.
-    pub(super) async fn is_held_by_forks(&self, open: &Arc<OpenStream>) -> Result<bool, Refused> {
-        let forks: Vec<StreamNo> = open.assigned().forks.iter().copied().collect();
-        for fork in forks {
-            if self.store.head(fork).await?.is_some() {
-                return Ok(true);
-            }
-            let parent = open.number();
-            let (mut next, mut child) = (Some(parent), fork);
-            while let Some(stream) = next {
-                let Some(after) = self.release(stream, child).await? else { break };
-                (next, child) = (after, stream);
-            }
-        }
-        Ok(!open.assigned().gone)
     }
 }
 

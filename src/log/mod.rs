@@ -45,6 +45,7 @@ mod pages;
 mod path;
 mod producer;
 mod reader;
+mod remove;
 pub mod retention;
 mod stream;
 pub mod sweeper;
@@ -160,9 +161,18 @@ impl Log {
     ) -> Result<Vec<StreamInfo>, ReadError> {
         match self.inner.store.list(prefix, after, limit).await {
             Ok(heads) => {
-                let infos = heads.iter().map(|head| (StreamMeta::of(head), head));
-                let there = infos.filter(|(meta, _)| !meta.deleted);
-                Ok(there.map(|(meta, head)| meta.info(head)).collect())
+                let mut infos = Vec::with_capacity(heads.len());
+                for head in &heads {
+                    let meta = StreamMeta::of(head);
+                    if meta.deleted || self.inner.looks_over(&meta, head) {
+                        continue;
+                    }
+                    let earliest = self.inner.earliest(&meta, head).await;
+                    let earliest = earliest
+                        .map_err(|error| ReadError::Unavailable(error.to_string().into()))?;
+                    infos.push(StreamInfo { earliest, ..meta.info(head) });
+                }
+                Ok(infos)
             }
             Err(error) => Err(ReadError::Unavailable(error.to_string().into())),
         }

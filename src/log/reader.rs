@@ -110,8 +110,10 @@ impl Reader {
     pub async fn next(&mut self) -> Result<Step, ReadError> {
         loop {
             // Marked as seen before the read, so that what comes during it wakes the wait.
-            let moved = *self.moved.borrow_and_update();
+            // IMPORTANT: closed before the tail: what was appended with the close is durable, and
+            // the tail behind it, before the close is shown.
             let closed = *self.closed.borrow_and_update();
+            let moved = *self.moved.borrow_and_update();
             if moved.deleted {
                 return Ok(Step::Deleted);
             }
@@ -159,7 +161,8 @@ impl Reader {
         let past = usize::try_from(after.0 % records as u64).unwrap_or(0);
         let page = self.page(PageLimit { records: records - past, bytes }, earliest).await?;
         let encoded = page.encoded(encoding);
-        if page.last() < page.tail {
+        // What comes from an ancestor is kept or not by the ancestor: it is asked each time.
+        if page.last() < page.tail && self.open.ancestor(after).is_none() {
             self.pages.put(key, encoded.clone());
         }
         Ok(Step::Encoded(encoded))

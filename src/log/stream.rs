@@ -160,13 +160,6 @@ impl OpenStream {
         self.assigned.lock()
     }
 
-    /// Gives up a stream whose creation was never submitted; whether it was such a one.
-    pub(super) fn give_up_creation(&self) -> bool {
-        let mut state = self.assigned();
-        state.gone |= state.to_create;
-        state.gone
-    }
-
     pub(super) fn is_durable(&self) -> bool {
         *self.durable.borrow()
     }

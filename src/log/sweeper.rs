@@ -58,14 +58,19 @@ impl Inner {
         let Some(head) = self.store.head(stream).await? else { return Ok(false) };
         let meta = StreamMeta::of(&head);
         let mut ends_ms = None;
-        if meta.expiry().is_some()
+        if (meta.expiry().is_some() || meta.deleted)
             && let Ok(path) = StreamPath::parse(&head.path)
         {
             let open = self.table.insert(OpenStream::load(&path, &head));
             if !self.is_alive(&open).await? {
                 return Ok(true);
             }
-            ends_ms = open.assigned().deadline_ms();
+            let is_hidden = open.assigned().meta.deleted;
+            if is_hidden && !self.is_held_by_forks(&open).await? {
+                return Ok(true);
+            }
+            // A hidden stream ends with its last fork, not by the clock.
+            ends_ms = open.assigned().deadline_ms().filter(|_| !is_hidden);
         }
         let retention_ms = retention::of(meta.retention_ms, self.settings.retention);
         let oldest_ms = retention::oldest_kept_ms(now_ms, retention_ms);

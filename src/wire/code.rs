@@ -105,6 +105,8 @@ codes! {
     EmptyBatch = "empty_batch", 422, never, "Empty batch";
     /// The stream has as many producers as it takes.
     TooManyProducers = "too_many_producers", 429, never, "Too many producers";
+    /// The stream has as many forks as it takes.
+    TooManyForks = "too_many_forks", 429, never, "Too many forks";
     /// A defect of the server.
     Internal = "internal", 500, never, "Internal error";
     /// The queue of appends is full.

@@ -1,18 +1,21 @@
 //! Forks against a naive model, in which a fork is a copy: random forks of forks, appends to any
 //! of them, deletions, restarts, over the store on disk.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use scrollback::{
     clock::ManualClock,
     log::{
-        Append, AppendError, CreateError, Creation, Fork, Log, NewRecord, Offset, ReadError, Step,
-        StreamSpec,
+        Append, AppendError, CreateError, Creation, Expiry, Fork, Log, NewRecord, Offset,
+        ReadError, Step, StreamSpec,
     },
     metrics::Metrics,
-    store::{PageLimit, sled::SledStore},
+    store::{
+        Batch, Change, MetaChange, PageLimit, Permit, Store as _, Write, memory::MemoryStore,
+        sled::SledStore,
+    },
 };
 
 use crate::util::{ALL, NOW_MS, SIZES, block_on, log_over, path};
@@ -216,4 +219,66 @@ proptest! {
             log.stop().await.unwrap();
         });
     }
+}
+
+/// A crash between the note at the source and the fork itself leaves a note of nothing.
+#[tokio::test]
+async fn a_source_forgets_a_fork_that_never_came_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let store = Arc::new(SledStore::open_sized(folder.path(), metrics, SIZES).unwrap());
+    let clock = ManualClock::at(NOW_MS);
+    let log = log_over(Arc::<SledStore>::clone(&store), &clock);
+    log.create(&path("a"), StreamSpec::json()).await.unwrap();
+    log.create(&path("b"), StreamSpec::json()).await.unwrap();
+    let stream = store.find("a").await.unwrap().unwrap().stream;
+    let other = store.find("b").await.unwrap().unwrap().stream;
+    // One number that no stream has, and one that another stream has got since.
+    let note = |number: u64| MetaChange {
+        key: Arc::from(format!("fork/{number}")),
+        value: Some(Bytes::new()),
+    };
+    let write = Write {
+        stream,
+        change: Change::Append { expected_tail: Offset(0) },
+        records: Batch::new(),
+        timestamp_ms: 0,
+        meta: vec![note(4_242), note(other.0)],
+        due_ms: None,
+        permit: Permit::default(),
+    };
+    store.submit(write).settled().await.unwrap();
+    let log = log_over(Arc::<SledStore>::clone(&store), &clock);
+    log.delete(&path("a")).await.unwrap();
+    let gone = log.info(&path("a")).await;
+    assert!(matches!(gone, Err(ReadError::NoStream(_))), "{gone:?}");
+    assert!(log.info(&path("b")).await.is_ok());
+    assert!(!log.create(&path("a"), StreamSpec::json()).await.unwrap().existed);
+}
+
+/// A source that is over while a fork lives is hidden, and the sweeper has nothing to do with it.
+#[tokio::test]
+async fn a_source_that_is_over_is_kept_for_its_fork_and_goes_with_it() {
+    let clock = ManualClock::at(NOW_MS);
+    let log = log_over(Arc::new(MemoryStore::default()), &clock);
+    let spec = StreamSpec { expiry: Some(Expiry::Idle { seconds: 1 }), ..StreamSpec::json() };
+    log.create(&path("a"), spec).await.unwrap();
+    let record = NewRecord { id: None, payload: payload(1) };
+    let append = Append { create: None, ..Append::json([record]) };
+    log.append(&path("a"), append.clone()).await.unwrap();
+    let fork = Fork { source: path("a"), at: None, sub: 0 };
+    let creation = Creation { fork: Some(fork), ..StreamSpec::json().into() };
+    log.create(&path("b"), creation).await.unwrap();
+    clock.advance(Duration::from_secs(2));
+    assert!(log.info(&path("a")).await.is_err());
+    let refused = log.append(&path("a"), append).await;
+    assert!(matches!(refused, Err(AppendError::Gone(_))), "{refused:?}");
+    for _ in 0..3 {
+        log.sweep().await.unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(log.read(&path("b"), Offset(0), ALL).await.unwrap().records.len(), 1);
+    log.delete(&path("b")).await.unwrap();
+    let gone = log.info(&path("a")).await;
+    assert!(matches!(gone, Err(ReadError::NoStream(_))), "{gone:?}");
 }

@@ -36,7 +36,11 @@ pub(in crate::http) async fn create(
     let path = stream_path(&mut parts).await?;
     let (closed, mut expiry) = (closes(&parts.headers)?, expiry(&parts.headers)?);
     let fork = fork(&parts.headers)?;
-    let source = source(&app, fork.as_ref()).await?;
+    let source = match (&fork, app.log().info(&path).await) {
+        // Creating it again: what it took over is its own by now, whatever became of its source.
+        (Some(_), Ok(info)) => Some(info.spec),
+        (fork, _) => source(&app, fork.as_ref()).await?,
+    };
     if let (None, Some(source)) = (expiry, &source) {
         expiry = source.expiry;
     }

@@ -89,7 +89,10 @@ pub(super) async fn long_poll(
                 break answer(&info, place.after, &page);
             }
             Step::Closed { tail } => break nothing(tail, true),
-            Step::Deleted => return Err(crate::log::NoStream { path: path.clone() }.into()),
+            Step::Deleted => {
+                app.log().info(path).await?;
+                break nothing(place.after, false);
+            }
             Step::CaughtUp { .. } | Step::Encoded(_) => {}
         }
     };
@@ -123,14 +126,16 @@ pub(super) async fn events(
         return Err(ReadError::Trimmed { earliest: info.earliest }.into());
     }
     let reader = app.log().follow(path, place.after).await?;
-    let reader = reader.with_limit(limit).with_encoding(form.event());
+    let mut reader = reader.with_limit(limit).with_encoding(form.event());
+    // It does not wait; what is wrong with the place shows in the status, and not in silence.
+    let first = reader.next().await?;
     let live = Live { app, reader, cursor: place.cursor, at: place.after, sent: None, _seat: seat };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(wire::EVENT_STREAM)),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    let mut response = (headers, Body::from_stream(frames(live))).into_response();
+    let mut response = (headers, Body::from_stream(frames(live, first))).into_response();
     if form == Form::Binary {
         let base64 = HeaderValue::from_static("base64");
         set(response.headers_mut(), protocol::SSE_ENCODING, base64);
@@ -162,15 +167,18 @@ struct Live {
     _seat: Seat,
 }
 
-fn frames(mut live: Live) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn frames(mut live: Live, first: Step) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let clock = Arc::clone(live.app.log().clock());
         let stopping = live.app.stopping().clone().cancelled_owned();
         tokio::pin!(stopping);
         let mut over = clock.sleep(limits::PROTOCOL_SSE_LASTS);
         let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
+        let mut first = Some(Ok(first));
         loop {
-            let step = tokio::select! {
+            let step = if let Some(first) = first.take() {
+                first
+            } else { tokio::select! {
                 biased;
                 () = &mut stopping => return,
                 () = &mut over => return,
@@ -180,7 +188,7 @@ fn frames(mut live: Live) -> impl Stream<Item = Result<Bytes, Infallible>> {
                     continue;
                 }
                 step = live.reader.next() => step,
-            };
+            } };
             match step {
                 Ok(Step::Encoded(page)) => {
                     yield Ok(page.bytes.clone());

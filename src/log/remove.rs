@@ -1,0 +1,130 @@
+//! The end of a stream: it is deleted, or hidden while others that were forked from it still read
+//! what it holds.
+//!
+//! Invariant: a stream goes only when no fork of it is left, and its own source learns of that
+//! after it is gone. A crash in between leaves a note of nothing, which is found when it matters.
+
+use std::sync::Arc;
+
+use super::{
+    Inner, Refused, StreamPath, append::refused, create::bare, fork::change, meta::StreamMeta,
+    stream::OpenStream,
+};
+use crate::store::{Change, Head, StreamNo, Ticket, WriteError};
+
+impl Inner {
+    /// Deletes a stream, or hides it while it has forks. Whether it was there.
+    pub(super) async fn remove(&self, open: &Arc<OpenStream>) -> Result<bool, Refused> {
+        let is_stale = open.assigned().stale;
+        if is_stale {
+            self.reload(open).await?;
+        }
+        let Some((ticket, parent)) = self.submit_removal(open) else { return Ok(false) };
+        match ticket.settled().await {
+            Ok(()) => {}
+            Err(WriteError::NoStream(_)) => return Ok(false),
+            Err(error) => {
+                let generation = open.assigned().generation;
+                open.set_stale(generation);
+                return Err(refused(error));
+            }
+        }
+        let is_hidden = open.assigned().meta.deleted;
+        if is_hidden {
+            // Wakes its readers; they see what has become of it.
+            open.set_closed();
+            // The forks it knows of may be gone, or may never have come to be.
+            self.is_held_by_forks(open).await?;
+            return Ok(true);
+        }
+        let (mut parent, mut child) = (parent, open.number());
+        while let Some(stream) = parent {
+            let Some(next) = self.release(stream, child).await? else { break };
+            (parent, child) = (next, stream);
+        }
+        Ok(true)
+    }
+
+    /// Submits the end of a stream; with it comes the source that it lets go of.
+    fn submit_removal(&self, open: &Arc<OpenStream>) -> Option<(Ticket, Option<StreamNo>)> {
+        let mut state = open.assigned();
+        if state.gone {
+            return None;
+        }
+        let parent = state.meta.forked.as_ref().map(|forked| StreamNo(forked.parent));
+        if state.forks.is_empty() {
+            state.meta.deleted = false;
+            state.gone = true;
+            self.table.remove(open);
+            return Some((self.store.submit(bare(open, Change::Delete)), parent));
+        }
+        state.meta.deleted = true;
+        let timestamp_ms = state.last_timestamp_ms;
+        let mut write = Self::write(open, &mut state, timestamp_ms);
+        write.meta.push(state.meta.change());
+        Some((self.store.submit(write), None))
+    }
+
+    /// Lets a source forget a fork that is no more. Where that was the last one of a deleted
+    /// source, the source goes too: answers with its own source then.
+    async fn release(
+        &self,
+        source: StreamNo,
+        fork: StreamNo,
+    ) -> Result<Option<Option<StreamNo>>, Refused> {
+        let Some(head) = self.store.head(source).await? else { return Ok(None) };
+        let Ok(path) = StreamPath::parse(&head.path) else { return Ok(None) };
+        let open = self.table.insert(OpenStream::load(&path, &head));
+        let ticket = {
+            let mut state = open.assigned();
+            if state.gone || open.number() != source {
+                return Ok(None);
+            }
+            let timestamp_ms = state.last_timestamp_ms;
+            state.forks.remove(&fork);
+            let mut write = Self::write(&open, &mut state, timestamp_ms);
+            write.meta.push(change(fork, false));
+            self.store.submit(write)
+        };
+        ticket.settled().await.map_err(refused)?;
+        self.reap(&open).await
+    }
+
+    /// Removes a deleted stream that has no forks any more.
+    async fn reap(&self, open: &Arc<OpenStream>) -> Result<Option<Option<StreamNo>>, Refused> {
+        {
+            let state = open.assigned();
+            if !state.meta.deleted || !state.forks.is_empty() {
+                return Ok(None);
+            }
+        }
+        let Some((ticket, parent)) = self.submit_removal(open) else { return Ok(None) };
+        match ticket.settled().await {
+            Ok(()) | Err(WriteError::NoStream(_)) => Ok(Some(parent)),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// Whether a deleted stream still has forks. A crash may have come between the end of a fork
+    /// and its source's learning of it; then this is where it learns.
+    pub(super) async fn is_held_by_forks(&self, open: &Arc<OpenStream>) -> Result<bool, Refused> {
+        let forks: Vec<StreamNo> = open.assigned().forks.iter().copied().collect();
+        for fork in forks {
+            // A number that was noted before a crash may be another stream's by now.
+            let is_ours = |head: Arc<Head>| {
+                let forked = StreamMeta::of(&head).forked;
+                forked.is_some_and(|forked| forked.parent == open.number().0)
+            };
+            if self.store.head(fork).await?.is_some_and(is_ours) {
+                return Ok(true);
+            }
+            let parent = open.number();
+            let (mut next, mut child) = (Some(parent), fork);
+            while let Some(stream) = next {
+                let Some(after) = self.release(stream, child).await? else { break };
+                (next, child) = (after, stream);
+            }
+        }
+        Ok(!open.assigned().gone)
+    }
+}
