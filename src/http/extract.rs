@@ -1,12 +1,19 @@
 //! From a request to the domain's values: stream paths out of routes, kinds of content out of
 //! headers.
 
+use std::convert::Infallible;
+
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequestParts, RawPathParams},
-    http::{HeaderMap, HeaderValue, header::CONTENT_TYPE, request::Parts},
+    http::{
+        HeaderMap, HeaderName, HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+        request::Parts,
+    },
     response::{IntoResponse, Response},
 };
+use futures_util::Stream;
 use serde::Serialize;
 
 use super::error::Fail;
@@ -88,6 +95,18 @@ pub(super) fn json(answer: &impl Serialize) -> Result<Response, Fail> {
         Ok(body) => Ok(json_bytes(body.into())),
         Err(error) => Err(Fail::new(Code::Internal, error.to_string())),
     }
+}
+
+/// A live answer: never stored, changed or held back on its way.
+pub(super) fn event_stream(
+    frames: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(wire::EVENT_STREAM)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(frames)).into_response()
 }
 
 /// A JSON answer that is written already.

@@ -8,10 +8,12 @@ use std::sync::{
 
 use tokio_util::sync::CancellationToken;
 
+use super::error::Fail;
 use crate::{
     limits,
     log::{Log, StreamSpec},
     session::{Ids, Maker},
+    wire::code::Code,
 };
 
 /// The state of the HTTP face.
@@ -103,12 +105,17 @@ impl App {
     }
 
     /// A place among the live readers, if there is one.
-    pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
+    pub(super) fn seat(self: &Arc<Self>) -> Result<Seat, Fail> {
         let taken = self.readers.fetch_add(1, Ordering::Relaxed);
         // From here on dropping the seat gives it back.
         let seat = Seat(Arc::clone(self));
         self.log.metrics().readers.inc();
-        (taken < self.readers_max).then_some(seat)
+        (taken < self.readers_max).then_some(seat).ok_or_else(|| {
+            Fail::new(
+                Code::TooManyReaders,
+                "the server has as many live readers as it takes; try again shortly",
+            )
+        })
     }
 }
 

@@ -75,7 +75,11 @@ impl Inner {
         let Some(head) = self.store.head(source).await? else { return Ok(None) };
         let Ok(path) = StreamPath::parse(&head.path) else { return Ok(None) };
         let open = self.table.insert(OpenStream::load(&path, &head));
-        let ticket = {
+        let is_stale = open.assigned().stale;
+        if is_stale {
+            self.reload(&open).await?;
+        }
+        let (ticket, generation) = {
             let mut state = open.assigned();
             if state.gone || open.number() != source {
                 return Ok(None);
@@ -84,9 +88,12 @@ impl Inner {
             state.forks.remove(&fork);
             let mut write = Self::write(&open, &mut state, timestamp_ms);
             write.meta.push(change(fork, false));
-            self.store.submit(write)
+            (self.store.submit(write), state.generation)
         };
-        ticket.settled().await.map_err(refused)?;
+        if let Err(error) = ticket.settled().await {
+            open.set_stale(generation);
+            return Err(refused(error));
+        }
         self.reap(&open).await
     }
 

@@ -8,14 +8,10 @@ use std::{convert::Infallible, sync::Arc};
 
 use async_stream::stream;
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderName, HeaderValue,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-        request::Parts,
-    },
-    response::{IntoResponse, Response},
+    http::{HeaderMap, request::Parts},
+    response::Response,
 };
 use futures_util::Stream;
 
@@ -28,7 +24,7 @@ use crate::{
     http::{
         App,
         error::Fail,
-        extract::stream_path,
+        extract::{event_stream, stream_path},
         params::{Params, wrong},
         state::Seat,
     },
@@ -39,9 +35,7 @@ use crate::{
     },
     session::{Filter, Stored},
     wire::{
-        self,
         bodies::{EndData, EndReason, PlaceData, ResetData, ResetReason},
-        code::Code,
         sse,
     },
 };
@@ -59,23 +53,13 @@ pub(in crate::http) async fn of_path(
     if app.stopping().is_cancelled() {
         return Err(log::Refused::Closed.into());
     }
-    let seat = app.seat().ok_or_else(|| {
-        Fail::new(
-            Code::TooManyReaders,
-            "the server has as many live readers as it takes; try again shortly",
-        )
-    })?;
+    let seat = app.seat()?;
     let (live, reset) = open(app, &path, asked, &info, seat).await?;
     let mut opening = Vec::from(sse::PREAMBLE);
     if let Some(reset) = reset {
         opening.extend_from_slice(&named(sse::RESET, reset.resume_from, &reset));
     }
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(wire::EVENT_STREAM)),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    Ok((headers, Body::from_stream(frames(live, opening.into()))).into_response())
+    Ok(event_stream(frames(live, opening.into())))
 }
 
 /// Where to begin.

@@ -10,14 +10,11 @@ use axum::{
 };
 use smallvec::SmallVec;
 
-use super::headers::{closes, producer, set, set_closed, set_next, text, token, wrong};
+use super::headers::{
+    closes, content_type, producer, set, set_closed, set_next, text, token, wrong,
+};
 use crate::{
-    http::{
-        App,
-        body::Incoming,
-        error::Fail,
-        extract::{media_type, stream_path},
-    },
+    http::{App, body::Incoming, error::Fail, extract::stream_path},
     limits,
     log::{
         Append, AppendError, Appended, JSON, NewRecord, PathError, ProducerError, StreamPath, json,
@@ -71,11 +68,9 @@ async fn to_path(
 }
 
 fn with_body(headers: &HeaderMap, body: &Bytes, append: Append) -> Result<Append, Fail> {
-    let given = text(headers, "content-type")?.ok_or_else(|| {
+    let media_type = content_type(headers)?.ok_or_else(|| {
         wrong("Content-Type", "is missing; it is the one that the stream was created with")
     })?;
-    let media_type = media_type(given)
-        .ok_or_else(|| wrong("Content-Type", "is no media type, such as text/plain"))?;
     let records = records(&media_type, body)?;
     if records.is_empty() {
         let message = "the array is empty; an append has at least one message";

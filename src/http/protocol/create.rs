@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, HOST, LOCATION},
+        header::{HOST, LOCATION},
         request::Parts,
     },
     response::{IntoResponse, Response},
@@ -14,15 +14,12 @@ use axum::{
 
 use super::{
     append::records,
-    headers::{closes, expiry, fork, set_closed, set_expiry, set_next, text, wrong},
+    headers::{
+        closes, content_type, expiry, fork, set_closed, set_content_type, set_expiry, set_next,
+    },
 };
 use crate::{
-    http::{
-        App,
-        body::Incoming,
-        error::Fail,
-        extract::{media_type, stream_path},
-    },
+    http::{App, body::Incoming, error::Fail, extract::stream_path},
     log::{CreateError, Creation, Fork, ReadError, StreamSpec},
     wire::{OCTET_STREAM, paths},
 };
@@ -44,11 +41,9 @@ pub(in crate::http) async fn create(
     if let (None, Some(source)) = (expiry, &source) {
         expiry = source.expiry;
     }
-    let content_type = match text(&parts.headers, "content-type")? {
-        None => source.map_or(OCTET_STREAM.to_owned(), |source| source.content_type.to_string()),
-        Some(given) => media_type(given)
-            .ok_or_else(|| wrong("Content-Type", "is no media type, such as text/plain"))?,
-    };
+    let inherited = source.map(|source| source.content_type.to_string());
+    let content_type =
+        content_type(&parts.headers)?.or(inherited).unwrap_or_else(|| OCTET_STREAM.to_owned());
     let body = Incoming::new(body, &**app.log().clock()).whole().await?;
     let creation = Creation {
         records: records(&content_type, &body)?,
@@ -60,9 +55,7 @@ pub(in crate::http) async fn create(
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = status.into_response();
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&created.info.spec.content_type) {
-        headers.insert(CONTENT_TYPE, value);
-    }
+    set_content_type(headers, &created.info.spec.content_type);
     set_next(headers, created.info.tail);
     set_closed(headers, created.info.closed);
     set_expiry(headers, created.info.spec.expiry);

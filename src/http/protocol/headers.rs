@@ -1,10 +1,10 @@
 //! The protocol's headers: read strictly from requests, written to answers.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use chrono::{DateTime, SecondsFormat};
 
 use crate::{
-    http::error::Fail,
+    http::{error::Fail, extract::media_type},
     limits,
     log::{Expiry, Fork, Offset, Producer, StreamPath},
     wire::{
@@ -25,6 +25,24 @@ pub(super) fn text<'a>(
     }
     let text = value.to_str().map_err(|_| wrong(name, "is not plain text"))?;
     Ok(Some(text.trim_ascii()))
+}
+
+/// The content type that a request gives.
+pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<String>, Fail> {
+    let given = text(headers, CONTENT_TYPE.as_str())?;
+    let read = |given| {
+        media_type(given)
+            .ok_or_else(|| wrong("Content-Type", "is no media type, such as text/plain"))
+    };
+    given.map(read).transpose()
+}
+
+/// Says what a stream holds.
+pub(super) fn set_content_type(headers: &mut HeaderMap, content_type: &str) {
+    // It was a header's value when the stream was created.
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        headers.insert(CONTENT_TYPE, value);
+    }
 }
 
 /// A header that is not what it must be.

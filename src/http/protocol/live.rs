@@ -5,11 +5,8 @@ use std::{convert::Infallible, sync::Arc};
 
 use async_stream::stream;
 use axum::{
-    body::{Body, Bytes},
-    http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-    },
+    body::Bytes,
+    http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL},
     response::{IntoResponse, Response},
 };
 use futures_util::Stream;
@@ -21,12 +18,10 @@ use super::{
     read::{LIMIT, answer},
 };
 use crate::{
-    http::{App, error::Fail, state::Seat},
+    http::{App, error::Fail, extract::event_stream, state::Seat},
     limits,
     log::{Encoded, Offset, PageLimit, ReadError, Reader, Step, StreamInfo, StreamPath, essence},
     wire::{
-        self,
-        code::Code,
         protocol::{self, Start},
         sse,
     },
@@ -56,15 +51,6 @@ fn cursor_of(app: &App, given: Option<u64>) -> u64 {
     protocol::cursor(app.log().clock().now_ms(), given, jitter)
 }
 
-fn seat(app: &Arc<App>) -> Result<Seat, Fail> {
-    app.seat().ok_or_else(|| {
-        Fail::new(
-            Code::TooManyReaders,
-            "the server has as many live readers as it takes; try again shortly",
-        )
-    })
-}
-
 /// Waits for the next page, for a while.
 pub(super) async fn long_poll(
     app: Arc<App>,
@@ -72,7 +58,7 @@ pub(super) async fn long_poll(
     info: StreamInfo,
     place: Place,
 ) -> Result<Response, Fail> {
-    let _seat = seat(&app)?;
+    let _seat = app.seat()?;
     let mut reader = app.log().follow(path, place.after).await?.with_limit(LIMIT);
     let clock = app.log().clock();
     let mut waited = clock.sleep(limits::LONG_POLL_WAIT);
@@ -119,7 +105,7 @@ pub(super) async fn events(
     info: StreamInfo,
     place: Place,
 ) -> Result<Response, Fail> {
-    let seat = seat(&app)?;
+    let seat = app.seat()?;
     let form = Form::of(essence(&info.spec.content_type));
     let limit = PageLimit { bytes: limits::LIVE_PAGE_BYTES, ..crate::log::PAGE };
     if place.after.plus(1) < info.earliest {
@@ -130,12 +116,7 @@ pub(super) async fn events(
     // It does not wait; what is wrong with the place shows in the status, and not in silence.
     let first = reader.next().await?;
     let live = Live { app, reader, cursor: place.cursor, at: place.after, sent: None, _seat: seat };
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(wire::EVENT_STREAM)),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    let mut response = (headers, Body::from_stream(frames(live, first))).into_response();
+    let mut response = event_stream(frames(live, first));
     if form == Form::Binary {
         let base64 = HeaderValue::from_static("base64");
         set(response.headers_mut(), protocol::SSE_ENCODING, base64);
@@ -174,21 +155,22 @@ fn frames(mut live: Live, first: Step) -> impl Stream<Item = Result<Bytes, Infal
         tokio::pin!(stopping);
         let mut over = clock.sleep(limits::PROTOCOL_SSE_LASTS);
         let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
-        let mut first = Some(Ok(first));
+        let mut next = Some(Ok(first));
         loop {
-            let step = if let Some(first) = first.take() {
-                first
-            } else { tokio::select! {
-                biased;
-                () = &mut stopping => return,
-                () = &mut over => return,
-                () = &mut beat => {
-                    beat = clock.sleep(limits::HEARTBEAT_EVERY);
-                    yield Ok(Bytes::from_static(b": alive\n\n"));
-                    continue;
-                }
-                step = live.reader.next() => step,
-            } };
+            let step = match next.take() {
+                Some(first) => first,
+                None => tokio::select! {
+                    biased;
+                    () = &mut stopping => return,
+                    () = &mut over => return,
+                    () = &mut beat => {
+                        beat = clock.sleep(limits::HEARTBEAT_EVERY);
+                        yield Ok(Bytes::from_static(b": alive\n\n"));
+                        continue;
+                    }
+                    step = live.reader.next() => step,
+                },
+            };
             match step {
                 Ok(Step::Encoded(page)) => {
                     yield Ok(page.bytes.clone());

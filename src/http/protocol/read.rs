@@ -14,7 +14,7 @@ use axum::{
 
 use super::{
     encode::Form,
-    headers::{set, set_closed, set_expiry, set_next},
+    headers::{set, set_closed, set_content_type, set_expiry, set_next},
     live,
 };
 use crate::{
@@ -128,9 +128,7 @@ pub(super) fn answer(info: &StreamInfo, after: Offset, page: &Page) -> Response 
     let mut response =
         Form::of(essence(&info.spec.content_type)).body(&page.records).into_response();
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&info.spec.content_type) {
-        headers.insert(CONTENT_TYPE, value);
-    }
+    set_content_type(headers, &info.spec.content_type);
     set_next(headers, last);
     set_closed(headers, ended);
     if at_tail {
@@ -163,9 +161,7 @@ pub(in crate::http) async fn head(
     let info = app.log().info(&path).await?;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&info.spec.content_type) {
-        headers.insert(CONTENT_TYPE, value);
-    }
+    set_content_type(headers, &info.spec.content_type);
     set_next(headers, info.tail);
     set_closed(headers, info.closed);
     set_expiry(headers, info.spec.expiry);
