@@ -111,6 +111,16 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_sent_again_is_answered_with_the_last_one_taken() {
+        let last = ProducerState { epoch: 5, seq: 3 };
+        for seq in 0..=3 {
+            assert_eq!(decide(Some(last), &batch(5, seq)), Ok(Verdict::Duplicate(last)));
+        }
+        let gap = decide(Some(last), &batch(5, 5));
+        assert_eq!(gap, Err(ProducerError::Gap { expected: 4, received: 5 }));
+    }
+
+    #[test]
     fn a_producer_that_is_not_known_begins_with_batch_0_in_any_epoch() {
         let first = decide(None, &batch(7, 0));
         assert_eq!(first, Ok(Verdict::New(ProducerState { epoch: 7, seq: 0 })));

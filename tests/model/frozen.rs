@@ -141,3 +141,24 @@ async fn what_is_written_now_reads_like_what_was_frozen() {
     store.close().await.unwrap();
     check(killed.path()).await;
 }
+
+/// An opening that was killed while it built the index anew leaves half of one. It goes, and the
+/// one that was put aside, which knows more, is asked again.
+#[tokio::test]
+async fn a_half_built_index_does_not_take_the_place_of_the_one_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let store = Arc::new(SledStore::open_sized(folder.path(), metrics, SIZES).unwrap());
+    write(&store, &ManualClock::at(NOW_MS)).await;
+    store.close().await.unwrap();
+    drop(store);
+    let at = |name: &str| folder.path().join(name);
+    fs::rename(at("index"), at("index.damaged")).unwrap();
+    fs::create_dir(at("index")).unwrap();
+    fs::write(at("index/half"), "half").unwrap();
+    fs::write(at("index.building"), "").unwrap();
+    check(folder.path()).await;
+    assert!(!at("index.building").exists(), "it is built");
+    assert!(!at("index/half").exists(), "built anew");
+    assert!(at("index.damaged/db").exists() && !at("index.damaged/half").exists());
+}

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     http::{App, error::Fail, extract::event_stream, state::Seat},
     limits,
-    log::{Encoded, Offset, PageLimit, ReadError, Reader, Step, StreamInfo, StreamPath, essence},
+    log::{Encoded, Offset, PageLimit, Reader, Step, StreamInfo, StreamPath, essence},
     wire::{
         protocol::{self, Start},
         sse,
@@ -108,9 +108,6 @@ pub(super) async fn events(
     let seat = app.seat()?;
     let form = Form::of(essence(&info.spec.content_type));
     let limit = PageLimit { bytes: limits::LIVE_PAGE_BYTES, ..crate::log::PAGE };
-    if place.after.plus(1) < info.earliest {
-        return Err(ReadError::Trimmed { earliest: info.earliest }.into());
-    }
     let reader = app.log().follow(path, place.after).await?;
     let mut reader = reader.with_limit(limit).with_encoding(form.event());
     // It does not wait; what is wrong with the place shows in the status, and not in silence.
