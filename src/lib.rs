@@ -21,4 +21,6 @@ pub mod metrics;
 pub mod server;
 pub mod session;
 pub mod store;
+pub mod subscription;
+pub mod tls;
 pub mod wire;

@@ -126,8 +126,53 @@ pub const PRODUCERS_MAX: usize = 1_000;
 pub const PRODUCER_ID_BYTES_MAX: usize = 256;
 /// A writer's own sequence, in bytes.
 pub const SEQ_BYTES_MAX: usize = 256;
+/// Changed streams that are remembered one by one for subscriptions; beyond it all are looked at.
+pub const TOUCHED_MAX: usize = 10_000;
 /// Times an append is decided again after a conflict before it gives up.
 pub const DECIDE_AGAIN_MAX: usize = 16;
+
+/// Subscriptions of a server: each is looked at for every stream that changes.
+pub const SUBSCRIPTIONS_MAX: usize = 1_000;
+/// Name of a subscription, in bytes: it is a part of a path.
+pub const SUBSCRIPTION_ID_BYTES_MAX: usize = 128;
+/// Streams that a subscription follows …
+pub const SUBSCRIPTION_LINKS_MAX: usize = 20_000;
+/// … and the bytes of their paths: both together fit in one atomic append.
+pub const SUBSCRIPTION_LINK_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Links in one record of a subscription's stream, well below [`RECORD_BYTES_MAX`] with the
+/// longest of paths.
+pub const LINKS_IN_RECORD: usize = 200;
+/// Text that describes a subscription, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
+/// Name of a worker, in bytes.
+pub const WORKER_BYTES_MAX: usize = 128;
+/// Streams with pending records that one wake names, those that are left come with the next …
+pub const WAKE_STREAMS_MAX: usize = 1_000;
+/// … and the bytes of their paths.
+pub const WAKE_PATH_BYTES_MAX: usize = 128 * 1024;
+/// A subscription's stream is begun anew with a checkpoint after this many bytes of records, or
+/// after as many as the checkpoint itself has.
+pub const SUBSCRIPTION_CHECKPOINT_BYTES: usize = 256 * 1024;
+/// A worker's lease, unless asked for otherwise (protocol, section 6.2) …
+pub const LEASE_DEFAULT: Duration = Duration::from_secs(30);
+/// … at least …
+pub const LEASE_MIN: Duration = Duration::from_secs(1);
+/// … and at most.
+pub const LEASE_MAX: Duration = Duration::from_secs(600);
+/// A wake that was not delivered is tried again after this long (protocol, section 7.1) …
+pub const WAKE_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// … then twice as long each time, up to this.
+pub const WAKE_RETRY_MAX: Duration = Duration::from_secs(60);
+/// Wakes that are being delivered at the same time: each is a connection.
+pub const WAKES_IN_FLIGHT_MAX: usize = 64;
+/// Address of a webhook, in bytes.
+pub const WEBHOOK_URL_BYTES_MAX: usize = 2_048;
+/// What is read of a webhook's answer.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Time for a connection to a webhook to come about.
+pub const WEBHOOK_CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long subscriptions wait after the log has refused a record of theirs.
+pub const SUBSCRIPTION_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long records are kept unless told otherwise.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -13,6 +13,7 @@ use crate::{
     limits,
     log::{Log, StreamSpec},
     session::{Ids, Maker},
+    subscription::Subscriptions,
     wire::code::Code,
 };
 
@@ -20,6 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub struct App {
     log: Log,
+    subscriptions: Subscriptions,
     ids: Ids,
     json: StreamSpec,
     readers: AtomicUsize,
@@ -29,11 +31,12 @@ pub struct App {
 }
 
 impl App {
-    /// The face of a log.
+    /// The face of a log and of the subscriptions on it.
     #[must_use]
-    pub fn new(log: Log) -> Self {
+    pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
         Self {
             log,
+            subscriptions,
             ids: Ids::default(),
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
@@ -73,6 +76,12 @@ impl App {
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The subscriptions on the log.
+    #[must_use]
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
 
     /// What an event gets that its writer left out, now.

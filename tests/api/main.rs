@@ -20,4 +20,5 @@ mod ndjson;
 mod protocol;
 mod socket;
 mod streams;
+mod subscriptions;
 mod util;

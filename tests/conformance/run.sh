@@ -19,5 +19,6 @@ done
 [ -n "$url" ] || { echo "the server did not start:" >&2; cat "$work/log" >&2; exit 1; }
 
 only=()
-if [ -z "${ALL:-}" ]; then only=(-t '^(?!.*Reserved subscription)'); fi
+if [ -n "${ONLY:-}" ]; then only=(-t "$ONLY"); fi
+if [ -z "${ALL:-}${ONLY:-}" ]; then only=(-t "^(?!.*Reserved subscription)"); fi
 CONFORMANCE_URL=$url npx vitest run --reporter=dot --testTimeout 30000 "${only[@]}"

@@ -1,5 +1,5 @@
 //! The Durable Streams protocol at `/v1/stream/{path}`: create, fork, append, read, follow,
-//! close and delete, on the same streams as everything else. Not there yet: subscriptions.
+//! close and delete, on the same streams as everything else. Its subscriptions are next door.
 
 pub(super) mod append;
 pub(super) mod create;
