@@ -87,10 +87,18 @@ pub const PAGE_BYTES: usize = 256 * 1024;
 /// A read that ends at the tail has pages of [`PAGE_BYTES`], which is faster.
 pub const LIVE_PAGE_BYTES: usize = 16 * 1024;
 /// Pages kept in encoded form, so that many clients that come back to the same streams cost one
-/// reading and one encoding. Well below what a server may use when idle.
+/// reading and one encoding. Well below what a server may use when idle, and 48 of the largest
+/// pages: a page of [`PROTOCOL_PAGE_BYTES`] costs what 64 of [`LIVE_PAGE_BYTES`] cost, and saves
+/// as much reading as they do, so large ones need no bound of their own.
 pub const PAGE_CACHE_BYTES: usize = 48 * 1024 * 1024;
 /// Pages kept in encoded form, however small they are.
 pub const PAGES_CACHED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(16_383);
+/// Newest pages of all streams together, kept for those that wait at a tail: they ask within
+/// milliseconds of an append, so room for some of the largest bodies is enough.
+pub const NEWEST_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Streams whose newest page is kept, however small it is: its records hold on to the bodies
+/// they came with.
+pub const NEWEST_CACHED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(4_095);
 /// Events in one answer of `GET …/events`, unless asked for fewer.
 pub const EVENTS_LIMIT_DEFAULT: usize = 100;
 /// Events in one answer of `GET …/events`.

@@ -119,8 +119,8 @@ impl Reader {
             }
             if moved.tail > self.after {
                 return match self.encoding {
-                    Some(encoding) => self.encoded(encoding, moved.earliest).await,
-                    None => self.page(self.limit, moved.earliest).await.map(Step::Page),
+                    Some(encoding) => self.encoded(encoding, moved).await.map(Step::Encoded),
+                    None => self.page(moved).await.map(Step::Page),
                 };
             }
             if !self.caught_up {
@@ -148,44 +148,59 @@ impl Reader {
         self.after = self.after.max(after);
     }
 
-    async fn encoded(&mut self, encoding: Encoding, earliest: Offset) -> Result<Step, ReadError> {
+    async fn encoded(&mut self, encoding: Encoding, moved: Moved) -> Result<Encoded, ReadError> {
         let (after, stream) = (self.after, self.open.number());
         let (records, bytes) = (self.limit.records.max(1), self.limit.bytes);
-        let limit = (records, bytes);
-        let key = PageKey { stream, after, encoding: encoding.name, limit };
-        if let Some(page) = self.pages.get(&key).filter(|_| after.plus(1) >= earliest) {
-            self.after = page.last;
-            return Ok(Step::Encoded(page));
-        }
-        // Readers that came from different places meet at the multiples, and share from there on.
-        let past = usize::try_from(after.0 % records as u64).unwrap_or(0);
-        let page = self.page(PageLimit { records: records - past, bytes }, earliest).await?;
+        let key = PageKey { stream, after, encoding: encoding.name, limit: (records, bytes) };
+        let page = match self.newest(moved) {
+            Some(page) => page,
+            None => {
+                let known = self.pages.get(&key).filter(|_| self.is_kept(moved));
+                if let Some(page) = known {
+                    self.after = page.last;
+                    return Ok(page);
+                }
+                // Readers that came from different places meet at the multiples, and share from
+                // there on.
+                let past = usize::try_from(after.0 % records as u64).unwrap_or(0);
+                self.read(PageLimit { records: records - past, bytes }).await?
+            }
+        };
         let encoded = page.encoded(encoding);
         // What comes from an ancestor is kept or not by the ancestor: it is asked each time.
         if page.last() < page.tail && self.open.ancestor(after).is_none() {
             self.pages.put(key, encoded.clone());
         }
-        Ok(Step::Encoded(encoded))
+        self.after = after.max(encoded.last);
+        Ok(encoded)
     }
 
-    async fn page(
-        &mut self,
-        limit: PageLimit,
-        earliest: Offset,
-    ) -> Result<Arc<LivePage>, ReadError> {
-        let newest = self.open.newest();
-        let is_kept = self.after.plus(1) >= earliest;
-        let page = match newest.get(self.after).filter(|_| is_kept) {
+    async fn page(&mut self, moved: Moved) -> Result<Arc<LivePage>, ReadError> {
+        let page = match self.newest(moved) {
             Some(page) => page,
-            None => {
-                let read = fork::read(&*self.store, &self.open, self.after, limit).await;
-                let page = read.map_err(|error| ReadError::from_store(error, self.open.path()))?;
-                let page = LivePage::new(page.records, page.tail);
-                newest.put(self.after, &page);
-                page
-            }
+            None => self.read(self.limit).await?,
         };
         self.after = self.after.max(page.last());
+        Ok(page)
+    }
+
+    fn is_kept(&self, moved: Moved) -> bool {
+        self.after.plus(1) >= moved.earliest
+    }
+
+    /// The newest page, where this reader would read just that. One that waited takes it though
+    /// the tail has moved on since, so that all that waited have the same; one that catches up
+    /// does not stop short.
+    fn newest(&self, moved: Moved) -> Option<Arc<LivePage>> {
+        let newest = self.pages.newest(self.open.number(), self.after, self.limit);
+        newest.filter(|page| self.is_kept(moved) && (self.caught_up || page.last() >= moved.tail))
+    }
+
+    async fn read(&self, limit: PageLimit) -> Result<Arc<LivePage>, ReadError> {
+        let read = fork::read(&*self.store, &self.open, self.after, limit).await;
+        let page = read.map_err(|error| ReadError::from_store(error, self.open.path()))?;
+        let page = LivePage::new(page.records, page.tail);
+        self.pages.put_newest(self.open.number(), self.after, &page);
         Ok(page)
     }
 }

@@ -18,6 +18,7 @@ mod health;
 mod message;
 mod ndjson;
 mod protocol;
+mod shared;
 mod socket;
 mod streams;
 mod util;

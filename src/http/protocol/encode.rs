@@ -30,14 +30,21 @@ impl Form {
         }
     }
 
-    /// The body of a page.
-    pub(super) fn body(self, records: &[Record]) -> Bytes {
-        match (self, records) {
-            (Self::Json, _) => array(records).into(),
-            // One record needs no copy.
-            (_, [record]) => record.payload.clone(),
-            _ => joined(records).into(),
+    /// The body of a page, as its readers share it.
+    pub(super) fn body(self) -> Encoding {
+        match self {
+            Self::Json => {
+                Encoding { name: "protocol-array", encode: |records| array(records).into() }
+            }
+            Self::Text | Self::Binary => {
+                Encoding { name: "protocol-bytes", encode: |records| joined(records).into() }
+            }
         }
+    }
+
+    /// The body of a page without records.
+    pub(super) fn nothing(self) -> Bytes {
+        (self.body().encode)(&[])
     }
 
     /// The `data` event of a page, as its readers share it.
@@ -114,10 +121,11 @@ mod tests {
 
     #[test]
     fn messages_are_an_array_and_bytes_are_joined() {
-        assert_eq!(Form::Json.body(&[record("1"), record(r#"{"a" : 2}"#)]), r#"[1,{"a" : 2}]"#);
-        assert_eq!(Form::Json.body(&[]), "[]");
-        assert_eq!(Form::Text.body(&[record("ab"), record("c")]), "abc");
-        assert_eq!(Form::Binary.body(&[]), "");
+        let body = |form: Form, records: &[Record]| (form.body().encode)(records);
+        assert_eq!(body(Form::Json, &[record("1"), record(r#"{"a" : 2}"#)]), r#"[1,{"a" : 2}]"#);
+        assert_eq!(body(Form::Text, &[record("ab"), record("c")]), "abc");
+        assert_eq!(Form::Json.nothing(), "[]");
+        assert_eq!(Form::Binary.nothing(), "");
     }
 
     #[test]

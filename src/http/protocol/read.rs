@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
@@ -25,7 +25,7 @@ use crate::{
         params::{Params, wrong},
     },
     limits,
-    log::{Offset, Page, PageLimit, StreamInfo, StreamPath, essence},
+    log::{Offset, PageLimit, StreamInfo, StreamPath, essence},
     wire::protocol::{self, Start},
 };
 
@@ -100,16 +100,19 @@ async fn page(
     now: bool,
     asked: &HeaderMap,
 ) -> Result<Response, Fail> {
+    let form = Form::of(essence(&info.spec.content_type));
     if now {
         app.log().note_use(path).await?;
-        let page = Page { records: Vec::new(), tail: info.tail };
-        let mut response = answer(info, info.tail, &page);
+        let run = Run { after, last: after, at_tail: true };
+        let mut response = answer(info, run, form.nothing());
         response.headers_mut().remove(ETAG);
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         return Ok(response);
     }
     let page = app.log().read(path, after, LIMIT).await?;
-    let mut response = answer(info, after, &page);
+    let last = page.records.last().map_or(after, |record| record.offset);
+    let run = Run { after, last, at_tail: last >= page.tail };
+    let mut response = answer(info, run, (form.body().encode)(&page.records));
     let same = matches_tag(asked, response.headers().get(ETAG));
     if same {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -119,14 +122,25 @@ async fn page(
     Ok(response)
 }
 
-/// A page with its headers.
-pub(super) fn answer(info: &StreamInfo, after: Offset, page: &Page) -> Response {
-    let last = page.records.last().map_or(after, |record| record.offset);
-    let at_tail = last >= page.tail;
-    // Closed was asked before the page was read: what it ended with is in the page.
-    let ended = info.closed && at_tail;
-    let mut response =
-        Form::of(essence(&info.spec.content_type)).body(&page.records).into_response();
+/// Which records an answer holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// The place before them.
+    pub(super) after: Offset,
+    /// The last of them.
+    pub(super) last: Offset,
+    /// Nothing lies behind them.
+    pub(super) at_tail: bool,
+}
+
+/// A page with its headers. They are made for each reader: a body may be as old as its cache,
+/// but what is said of the tail is not.
+pub(super) fn answer(info: &StreamInfo, run: Run, body: Bytes) -> Response {
+    let Run { after, last, at_tail } = run;
+    // Closed was asked together with the tail, and before the page was read: a closed stream
+    // ends where it ended then.
+    let ended = info.closed && last >= info.tail;
+    let mut response = body.into_response();
     let headers = response.headers_mut();
     set_content_type(headers, &info.spec.content_type);
     set_next(headers, last);
