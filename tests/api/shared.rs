@@ -5,10 +5,13 @@ use crate::{
     protocol::{A, request, said, send, text},
     util::{Answer, TestApp},
 };
+use insta::assert_snapshot;
 use scrollback::limits;
+use std::time::Duration;
 
 const JSON: &str = "content-type: application/json";
 const TEXT: &str = "content-type: text/plain";
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Several clients wait at the tail of the stream while something is appended.
 async fn poll_during(app: &TestApp, kind: &str, body: Vec<u8>) -> [Answer; 3] {
@@ -67,4 +70,114 @@ async fn a_long_poll_does_not_take_an_older_page_for_the_end() {
              stream-up-to-date=true"
         )
     );
+}
+
+/// A stream of one full page, written in one body, and a little more, written a day later.
+async fn full_page_and_more(app: &TestApp) {
+    text(app).await;
+    let full = request("POST", A, TEXT, vec![b'x'; limits::PROTOCOL_PAGE_BYTES]);
+    assert_eq!(app.send(full).await.status, 204);
+    app.clock.advance(DAY);
+    send(app, "POST", A, TEXT, "y").await;
+    send(app, "POST", A, TEXT, "z").await;
+}
+
+#[tokio::test]
+async fn those_who_catch_up_share_the_bodies_of_their_pages() {
+    let app = TestApp::new();
+    full_page_and_more(&app).await;
+    let page =
+        async |offset: &str| send(&app, "GET", &format!("{A}?offset={offset}"), "", "").await;
+    let full = [page("-1").await, page("-1").await, page("0000000000000000").await];
+    assert_eq!(said(&full[2]), "200 stream-next-offset=0000000000000004");
+    assert_eq!(full[0].body.len(), limits::PROTOCOL_PAGE_BYTES);
+    assert!(are_one_body(&full));
+    let rest = [page("0000000000000004").await, page("0000000000000004").await];
+    assert_eq!(rest[0].text(), "yz");
+    assert!(are_one_body(&rest));
+    // What ends at the tail is read anew when that moves.
+    send(&app, "POST", A, TEXT, "!").await;
+    let longer = page("0000000000000004").await;
+    assert_eq!(longer.text(), "yz!");
+    assert_eq!(said(&longer), "200 stream-next-offset=0000000000000007 stream-up-to-date=true");
+}
+
+#[tokio::test]
+async fn a_shared_page_is_not_served_once_retention_has_taken_it() {
+    let app = TestApp::new();
+    full_page_and_more(&app).await;
+    let fork = "/v1/stream/fork";
+    let forked = send(&app, "PUT", fork, &format!("{TEXT}\nstream-forked-from: {A}"), "").await;
+    assert_eq!(forked.status, 201, "{}", forked.text());
+    for uri in [A, fork] {
+        for _ in 0..2 {
+            let page = send(&app, "GET", &format!("{uri}?offset=0000000000000000"), "", "").await;
+            assert_eq!(page.body.len(), limits::PROTOCOL_PAGE_BYTES, "{uri}");
+        }
+    }
+    let full_page_is_over = limits::RETENTION_DEFAULT.checked_sub(DAY).unwrap();
+    app.pass(full_page_is_over + Duration::from_millis(1)).await;
+    for uri in [A, fork] {
+        let gone = send(&app, "GET", &format!("{uri}?offset=0000000000000000"), "", "").await;
+        assert_eq!((gone.status.as_u16(), &*gone.code()), (410, "offset_trimmed"), "{uri}");
+        assert_eq!(send(&app, "GET", uri, "", "").await.text(), "yz", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_made_anew_has_nothing_of_the_pages_of_the_old_one() {
+    let app = TestApp::new();
+    full_page_and_more(&app).await;
+    let old = send(&app, "GET", A, "", "").await;
+    let tag = old.headers["etag"].to_str().unwrap();
+    let given = format!("if-none-match: {tag}");
+    assert_eq!(send(&app, "GET", A, &given, "").await.status, 304);
+    assert_eq!(send(&app, "DELETE", A, "", "").await.status, 204);
+    assert_eq!(send(&app, "GET", A, &given, "").await.status, 404);
+    text(&app).await;
+    let fresh = request("POST", A, TEXT, vec![b'n'; limits::PROTOCOL_PAGE_BYTES]);
+    app.send(fresh).await;
+    send(&app, "POST", A, TEXT, "more").await;
+    let page = send(&app, "GET", A, &given, "").await;
+    assert_eq!(said(&page), "200 stream-next-offset=0000000000000004");
+    assert!(page.body.iter().all(|byte| *byte == b'n'));
+}
+
+#[tokio::test]
+async fn what_is_said_of_the_tail_is_as_new_as_the_request_though_the_page_is_not() {
+    let full = format!("[{}]", vec!["1"; limits::PROTOCOL_PAGE_RECORDS].join(","));
+    let uri = format!("{A}?offset=0000000000000000");
+    let mut said_then = Vec::new();
+    for (header, body) in [("", "2"), ("stream-closed: true", "2"), ("stream-closed: true", "")] {
+        let app = TestApp::new();
+        send(&app, "PUT", A, JSON, "").await;
+        app.send(request("POST", A, JSON, full.clone())).await;
+        let mut tag = String::new();
+        let mut page = async || {
+            let page = send(&app, "GET", &uri, &format!("if-none-match: {tag}"), "").await;
+            tag = page.headers["etag"].to_str().unwrap().to_owned();
+            let cached = page.headers["cache-control"].to_str().unwrap();
+            said_then.push(format!("{} [{cached}]", said(&page)));
+            page.body
+        };
+        let first = page().await;
+        page().await;
+        send(&app, "POST", A, &format!("{JSON}\n{header}"), body).await;
+        assert!(page().await == first);
+        page().await;
+    }
+    assert_snapshot!(said_then.join("\n"), @r"
+    200 stream-next-offset=0000000000010000 stream-up-to-date=true [private, no-cache]
+    304 stream-next-offset=0000000000010000 stream-up-to-date=true [private, no-cache]
+    200 stream-next-offset=0000000000010000 [private, max-age=60, stale-while-revalidate=300]
+    304 stream-next-offset=0000000000010000 [private, max-age=60, stale-while-revalidate=300]
+    200 stream-next-offset=0000000000010000 stream-up-to-date=true [private, no-cache]
+    304 stream-next-offset=0000000000010000 stream-up-to-date=true [private, no-cache]
+    200 stream-next-offset=0000000000010000 [private, max-age=60, stale-while-revalidate=300]
+    304 stream-next-offset=0000000000010000 [private, max-age=60, stale-while-revalidate=300]
+    200 stream-next-offset=0000000000010000 stream-up-to-date=true [private, no-cache]
+    304 stream-next-offset=0000000000010000 stream-up-to-date=true [private, no-cache]
+    200 stream-closed=true stream-next-offset=0000000000010000 stream-up-to-date=true [private, max-age=60, stale-while-revalidate=300]
+    304 stream-closed=true stream-next-offset=0000000000010000 stream-up-to-date=true [private, max-age=60, stale-while-revalidate=300]
+    ");
 }

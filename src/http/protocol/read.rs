@@ -25,7 +25,7 @@ use crate::{
         params::{Params, wrong},
     },
     limits,
-    log::{Offset, PageLimit, StreamInfo, StreamPath, essence},
+    log::{NoStream, Offset, PageLimit, ReadError, Step, StreamInfo, StreamPath, essence},
     wire::protocol::{self, Start},
 };
 
@@ -109,10 +109,16 @@ async fn page(
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         return Ok(response);
     }
-    let page = app.log().read(path, after, LIMIT).await?;
-    let last = page.records.last().map_or(after, |record| record.offset);
-    let run = Run { after, last, at_tail: last >= page.tail };
-    let mut response = answer(info, run, (form.body().encode)(&page.records));
+    let reader = app.log().follow(path, after).await?;
+    let mut reader = reader.with_limit(LIMIT).with_encoding(form.body());
+    // It does not wait: its first step is what is there.
+    let (last, body) = match reader.next().await? {
+        Step::Encoded(page) => (page.last, page.bytes),
+        Step::Deleted => return Err(ReadError::from(NoStream { path: path.clone() }).into()),
+        Step::CaughtUp { .. } | Step::Closed { .. } | Step::Page(_) => (after, form.nothing()),
+    };
+    let run = Run { after, last, at_tail: reader.lag() == 0 };
+    let mut response = answer(info, run, body);
     let same = matches_tag(asked, response.headers().get(ETAG));
     if same {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -148,8 +154,13 @@ pub(super) fn answer(info: &StreamInfo, run: Run, body: Bytes) -> Response {
     if at_tail {
         set(headers, protocol::UP_TO_DATE, HeaderValue::from_static("true"));
     }
-    let closed = if ended { ":c" } else { "" };
-    let tag = format!("\"{:016x}:{after}:{last}{closed}\"", info.epoch);
+    // What headers say of the tail is part of the tag: a client keeps the old ones after a 304.
+    let tail = match (ended, at_tail) {
+        (true, _) => ":c",
+        (false, true) => ":t",
+        (false, false) => "",
+    };
+    let tag = format!("\"{:016x}:{after}:{last}{tail}\"", info.epoch);
     if let Ok(value) = HeaderValue::from_str(&tag) {
         headers.insert(ETAG, value);
     }
