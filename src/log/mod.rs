@@ -15,7 +15,7 @@ pub use self::{
     expiry::Expiry,
     fork::{Fork, Forked},
     offset::{Offset, OffsetError, Position, parse_offset},
-    pages::{Encoded, Encoding, LivePage},
+    pages::{Encode, Encoded, Encoding, LivePage},
     path::{PathError, StreamPath},
     producer::{Producer, ProducerError, ProducerState},
     reader::{PAGE, Reader, Step},
@@ -52,6 +52,7 @@ pub mod sweeper;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod types;
 
 /// What a log is run with.

@@ -13,7 +13,10 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::Offset;
+use super::{
+    Offset,
+    text::{self, Held},
+};
 use crate::{
     limits,
     store::{PageLimit, Record, StreamNo},
@@ -24,9 +27,19 @@ use crate::{
 pub struct Encoding {
     /// Its name; two encodings of one name are the same.
     pub name: &'static str,
-    /// Writes a run of records. Called once for all readers that share the page. The bytes are
-    /// copies: a slice of a record would keep alive whatever the record was cut from.
-    pub encode: fn(&[Record]) -> Bytes,
+    /// Called once for all readers that share the page.
+    pub encode: Encode,
+}
+
+/// What writes a run of records. The bytes are copies: a slice of a record would keep alive
+/// whatever the record was cut from.
+#[derive(Debug, Clone, Copy)]
+pub enum Encode {
+    /// Each record stands for itself.
+    Records(fn(&[Record]) -> Bytes),
+    /// The records are one text, cut anywhere. It is handed over in whole characters: a run ends
+    /// with a record that ends one, or leaves the beginning of one to the next run.
+    Text(fn(&str) -> Bytes),
 }
 
 /// A run of records in some encoding.
@@ -36,6 +49,8 @@ pub struct Encoded {
     pub bytes: Bytes,
     /// Offset of the last of them.
     pub last: Offset,
+    /// What of the text up to there is left to the next run.
+    pub(super) held: Held,
 }
 
 /// A run of records, shared by every reader that stood at the same place.
@@ -47,8 +62,11 @@ pub struct LivePage {
     pub tail: Offset,
     /// Payload bytes of all records.
     size: usize,
-    encoded: Mutex<SmallVec<[(&'static str, Bytes); 1]>>,
+    encoded: Mutex<SmallVec<[Written; 1]>>,
 }
+
+/// In which encoding, behind what the run before has left, as what.
+type Written = (&'static str, Held, Encoded);
 
 impl LivePage {
     pub(super) fn new(records: Vec<Record>, tail: Offset) -> Arc<Self> {
@@ -68,19 +86,32 @@ impl LivePage {
         records <= 1 || (records <= limit.records && self.size <= limit.bytes)
     }
 
-    /// The page in an encoding: written by the first reader that asks, while the rest wait.
-    pub(super) fn encoded(&self, encoding: Encoding) -> Encoded {
-        let mut encoded = self.encoded.lock();
-        let known = encoded.iter().find(|(name, _)| *name == encoding.name);
-        let bytes = match known {
-            Some((_, bytes)) => bytes.clone(),
-            None => {
-                let bytes = (encoding.encode)(&self.records);
-                encoded.push((encoding.name, bytes.clone()));
-                bytes
+    /// The page in an encoding, behind what the run before has left: written by the first reader
+    /// that asks, while the rest wait.
+    pub(super) fn encoded(&self, encoding: Encoding, held: Held) -> Encoded {
+        let mut known = self.encoded.lock();
+        let asked = (encoding.name, held);
+        if let Some((.., page)) = known.iter().find(|(name, held, _)| (*name, *held) == asked) {
+            return page.clone();
+        }
+        let page = self.encode(encoding.encode, held);
+        known.push((encoding.name, held, page.clone()));
+        page
+    }
+
+    fn encode(&self, encode: Encode, held: Held) -> Encoded {
+        match encode {
+            Encode::Records(write) => {
+                Encoded { bytes: write(&self.records), last: self.last(), held }
             }
-        };
-        Encoded { bytes, last: self.last() }
+            Encode::Text(write) => {
+                let payloads = self.records.iter().map(|record| &*record.payload);
+                let piece = text::piece(held, payloads);
+                let last = self.records.get(piece.records.saturating_sub(1));
+                let last = last.map_or(Offset::ZERO, |record| record.offset);
+                Encoded { bytes: write(&piece.text), last, held: piece.held }
+            }
+        }
     }
 }
 
@@ -89,6 +120,8 @@ impl LivePage {
 pub(super) struct PageKey {
     pub(super) stream: StreamNo,
     pub(super) after: Offset,
+    /// What the run before has left, which a reader may know or not, where that is not kept.
+    pub(super) held: Held,
     pub(super) encoding: &'static str,
     pub(super) limit: (usize, usize),
 }
@@ -183,18 +216,21 @@ mod tests {
     use super::*;
 
     fn key(after: u64) -> PageKey {
-        PageKey { stream: StreamNo(1), after: Offset(after), encoding: "e", limit: (1, 1) }
+        let (stream, after, held) = (StreamNo(1), Offset(after), Held::default());
+        PageKey { stream, after, held, encoding: "e", limit: (1, 1) }
     }
 
     #[test]
     fn the_cache_stays_within_its_bound() {
         let pages = Pages::default();
         let bytes = Bytes::from(vec![0; limits::PAGE_BYTES]);
+        let encoded =
+            |last| Encoded { bytes: bytes.clone(), last: Offset(last), held: Held::default() };
         for after in 0..1_000 {
-            pages.put(key(after), Encoded { bytes: bytes.clone(), last: Offset(after + 1) });
+            pages.put(key(after), encoded(after + 1));
         }
         // A page that is put again is counted once.
-        pages.put(key(999), Encoded { bytes: bytes.clone(), last: Offset(1_000) });
+        pages.put(key(999), encoded(1_000));
         let kept = (0..1_000).filter(|after| pages.get(&key(*after)).is_some()).count();
         assert_eq!(kept, limits::PAGE_CACHE_BYTES / (limits::PAGE_BYTES + 1_000));
         assert!(pages.get(&key(999)).is_some(), "the newest is there");
@@ -241,12 +277,25 @@ mod tests {
     #[test]
     fn a_page_is_written_once_for_each_encoding() {
         let page = LivePage::new(vec![record(4, "x")], Offset(4));
-        let one = Encoding { name: "one", encode: |records| records[0].payload.slice(..0) };
-        let two = Encoding { name: "two", encode: |records| records[0].payload.clone() };
-        assert_eq!(page.encoded(one).bytes, "");
-        let other = Encoding { name: "one", ..two };
-        assert_eq!(page.encoded(other).bytes, "", "known by its name");
-        assert_eq!(page.encoded(two).bytes, "x");
-        assert_eq!(page.encoded(two).last, Offset(4));
+        let one = Encode::Records(|records| records[0].payload.slice(..0));
+        let two = Encode::Records(|records| records[0].payload.clone());
+        let written = |name, encode| page.encoded(Encoding { name, encode }, Held::default());
+        assert_eq!(written("one", one).bytes, "");
+        assert_eq!(written("one", two).bytes, "", "known by its name");
+        assert_eq!(written("two", two).bytes, "x");
+        assert_eq!(written("two", two).last, Offset(4));
+    }
+
+    #[test]
+    fn a_page_of_text_is_written_once_for_each_beginning() {
+        let records = vec![record(4, &b"\xA9a"[..]), record(5, &b"b\xC3"[..])];
+        let page = LivePage::new(records, Offset(5));
+        let encode = Encode::Text(|text| Bytes::from(text.to_owned()));
+        let written = |held| page.encoded(Encoding { name: "text", encode }, held);
+        let open = Held::at_end_of(b"\xC3");
+        let whole = written(open);
+        assert_eq!((&*whole.bytes, whole.last), ("éa".as_bytes(), Offset(4)));
+        assert_eq!(written(Held::default()).bytes, "\u{FFFD}a");
+        assert_eq!(written(open).bytes.as_ptr(), whole.bytes.as_ptr());
     }
 }

@@ -149,7 +149,7 @@ async fn a_page_is_encoded_once_for_all_its_readers() {
         ENCODED.fetch_add(1, Ordering::Relaxed);
         Bytes::from(records.len().to_string())
     };
-    let encoding = Encoding { name: "count", encode: count };
+    let encoding = Encoding { name: "count", encode: Encode::Records(count) };
     let Fixture { log, clock, .. } = fixture();
     append(&log, "a", &["1", "2", "3", "4", "5"]).await;
     let limit = PageLimit { records: 2, bytes: 1_000 };
@@ -177,8 +177,10 @@ async fn a_page_is_encoded_once_for_all_its_readers() {
 
 #[tokio::test]
 async fn those_who_waited_share_a_page_though_the_tail_has_moved_on() {
-    let encoding =
-        Encoding { name: "whole", encode: |records| Bytes::from(vec![0; records.len()]) };
+    let encoding = Encoding {
+        name: "whole",
+        encode: Encode::Records(|records| Bytes::from(vec![0; records.len()])),
+    };
     let Fixture { log, .. } = fixture();
     append(&log, "a", &["1"]).await;
     let at_tail = async || {

@@ -21,4 +21,5 @@ mod protocol;
 mod shared;
 mod socket;
 mod streams;
+mod text;
 mod util;

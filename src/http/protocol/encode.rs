@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
-    log::{Encoding, JSON, Record},
+    log::{Encode, Encoding, JSON, Record},
     wire,
 };
 
@@ -33,27 +33,29 @@ impl Form {
     /// The body of a page, as its readers share it.
     pub(super) fn body(self) -> Encoding {
         match self {
-            Self::Json => {
-                Encoding { name: "protocol-array", encode: |records| array(records).into() }
-            }
+            Self::Json => Encoding { name: "protocol-array", encode: Encode::Records(array) },
             Self::Text | Self::Binary => {
-                Encoding { name: "protocol-bytes", encode: |records| joined(records).into() }
+                Encoding { name: "protocol-bytes", encode: Encode::Records(joined) }
             }
         }
     }
 
     /// The body of a page without records.
     pub(super) fn nothing(self) -> Bytes {
-        (self.body().encode)(&[])
+        match self {
+            Self::Json => Bytes::from_static(b"[]"),
+            Self::Text | Self::Binary => Bytes::new(),
+        }
     }
 
-    /// The `data` event of a page, as its readers share it.
+    /// The `data` event of a page, as its readers share it; nothing where there is no text yet.
     pub(super) fn event(self) -> Encoding {
-        match self {
-            Self::Json => Encoding { name: "protocol-json", encode: json_event },
-            Self::Text => Encoding { name: "protocol-text", encode: text_event },
-            Self::Binary => Encoding { name: "protocol-base64", encode: binary_event },
-        }
+        let (name, encode) = match self {
+            Self::Json => ("protocol-json", Encode::Records(json_event)),
+            Self::Text => ("protocol-text", Encode::Text(text_event)),
+            Self::Binary => ("protocol-base64", Encode::Records(binary_event)),
+        };
+        Encoding { name, encode }
     }
 }
 
@@ -61,15 +63,15 @@ fn size(records: &[Record]) -> usize {
     records.iter().map(|record| record.payload.len() + 1).sum()
 }
 
-fn joined(records: &[Record]) -> Vec<u8> {
+fn joined(records: &[Record]) -> Bytes {
     let mut out = Vec::with_capacity(size(records));
     for record in records {
         out.extend_from_slice(&record.payload);
     }
-    out
+    out.into()
 }
 
-fn array(records: &[Record]) -> Vec<u8> {
+fn array(records: &[Record]) -> Bytes {
     let mut out = Vec::with_capacity(size(records) + 2);
     out.push(b'[');
     for (record, index) in records.iter().zip(0..) {
@@ -79,15 +81,15 @@ fn array(records: &[Record]) -> Vec<u8> {
         out.extend_from_slice(&record.payload);
     }
     out.push(b']');
-    out
+    out.into()
 }
 
 fn json_event(records: &[Record]) -> Bytes {
     event(&array(records))
 }
 
-fn text_event(records: &[Record]) -> Bytes {
-    event(&joined(records))
+fn text_event(text: &str) -> Bytes {
+    if text.is_empty() { Bytes::new() } else { event(text.as_bytes()) }
 }
 
 fn binary_event(records: &[Record]) -> Bytes {
@@ -114,27 +116,21 @@ mod tests {
         Record { offset: Offset(1), position: Position(1), timestamp_ms: 0, payload }
     }
 
-    fn shown(form: Form, payloads: &[&'static str]) -> String {
-        let records: Vec<Record> = payloads.iter().map(|payload| record(payload)).collect();
-        String::from_utf8((form.event().encode)(&records).to_vec()).unwrap()
-    }
-
     #[test]
     fn messages_are_an_array_and_bytes_are_joined() {
-        let body = |form: Form, records: &[Record]| (form.body().encode)(records);
-        assert_eq!(body(Form::Json, &[record("1"), record(r#"{"a" : 2}"#)]), r#"[1,{"a" : 2}]"#);
-        assert_eq!(body(Form::Text, &[record("ab"), record("c")]), "abc");
-        assert_eq!(Form::Json.nothing(), "[]");
-        assert_eq!(Form::Binary.nothing(), "");
+        assert_eq!(array(&[record("1"), record(r#"{"a" : 2}"#)]), r#"[1,{"a" : 2}]"#);
+        assert_eq!(joined(&[record("ab"), record("c")]), "abc");
+        assert_eq!((Form::Json.nothing(), Form::Text.nothing()), (array(&[]), joined(&[])));
     }
 
     #[test]
     fn no_line_end_in_the_data_ends_the_event() {
-        let text = shown(Form::Text, &["a\nb\r\nc\rd\r\n\r\nevent: control"]);
         assert_eq!(
-            text,
+            text_event("a\nb\r\nc\rd\r\n\r\nevent: control"),
             "event: data\ndata:a\ndata:b\ndata:c\ndata:d\ndata:\ndata:event: control\n\n"
         );
-        assert_eq!(shown(Form::Binary, &["\0"]), "event: data\ndata:AA==\n\n");
+        assert_eq!(text_event(""), "");
+        assert_eq!(binary_event(&[record("\0")]), "event: data\ndata:AA==\n\n");
+        assert_eq!(json_event(&[record("1\n")]), "event: data\ndata:[1\ndata:]\n\n");
     }
 }

@@ -100,7 +100,8 @@ fn nothing(at: Offset, closed: bool) -> Response {
     response
 }
 
-/// Server-sent events: each page as one `data` event, followed by a `control` event.
+/// Server-sent events: each page as one `data` event, followed by a `control` event. Text comes
+/// in whole characters.
 pub(super) async fn events(
     app: Arc<App>,
     path: &StreamPath,
@@ -172,7 +173,10 @@ fn frames(mut live: Live, first: Step) -> impl Stream<Item = Result<Bytes, Infal
             };
             match step {
                 Ok(Step::Encoded(page)) => {
-                    yield Ok(page.bytes.clone());
+                    // Half a character is no text yet.
+                    if !page.bytes.is_empty() {
+                        yield Ok(page.bytes.clone());
+                    }
                     yield Ok(live.behind(&page));
                 }
                 Ok(Step::CaughtUp { .. }) => {
