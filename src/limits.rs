@@ -87,10 +87,18 @@ pub const PAGE_BYTES: usize = 256 * 1024;
 /// A read that ends at the tail has pages of [`PAGE_BYTES`], which is faster.
 pub const LIVE_PAGE_BYTES: usize = 16 * 1024;
 /// Pages kept in encoded form, so that many clients that come back to the same streams cost one
-/// reading and one encoding. Well below what a server may use when idle.
+/// reading and one encoding. Well below what a server may use when idle, and 48 of the largest
+/// pages: a page of [`PROTOCOL_PAGE_BYTES`] costs what 64 of [`LIVE_PAGE_BYTES`] cost, and saves
+/// as much reading as they do, so large ones need no bound of their own.
 pub const PAGE_CACHE_BYTES: usize = 48 * 1024 * 1024;
 /// Pages kept in encoded form, however small they are.
 pub const PAGES_CACHED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(16_383);
+/// Newest pages of all streams together, kept for those that wait at a tail: they ask within
+/// milliseconds of an append, so room for some of the largest bodies is enough.
+pub const NEWEST_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Streams whose newest page is kept, however small it is: its records hold on to the bodies
+/// they came with.
+pub const NEWEST_CACHED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(4_095);
 /// Events in one answer of `GET …/events`, unless asked for fewer.
 pub const EVENTS_LIMIT_DEFAULT: usize = 100;
 /// Events in one answer of `GET …/events`.
@@ -187,6 +195,13 @@ pub const SWEEP_STEP_STREAMS: usize = 256;
 pub const PROTOCOL_PAGE_RECORDS: usize = 10_000;
 /// … and payload bytes: fewer requests than live pages, and still little for one reader.
 pub const PROTOCOL_PAGE_BYTES: usize = 1024 * 1024;
+/// One answer of the protocol to a reader that does not wait: written page by page, up to about
+/// so many bytes …
+pub const CATCH_UP_BYTES: usize = 64 * 1024 * 1024;
+/// … and so many records, so that a client that has to begin anew does not begin from nothing.
+pub const CATCH_UP_RECORDS: usize = 1_000_000;
+/// Streams with a damaged place that answers have come to; a store has few, or worse troubles.
+pub const DAMAGED_KNOWN_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(999);
 /// How long a long-poll waits: less than proxies do.
 pub const LONG_POLL_WAIT: Duration = Duration::from_secs(25);
 /// A server-sent read of the protocol ends after this long, so that proxies can collapse readers

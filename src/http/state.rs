@@ -8,7 +8,7 @@ use std::sync::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::error::Fail;
+use super::{error::Fail, protocol::catch_up::Damaged};
 use crate::{
     limits,
     log::{Log, StreamSpec},
@@ -27,6 +27,7 @@ pub struct App {
     readers: AtomicUsize,
     readers_max: usize,
     origins: Vec<String>,
+    damaged: Damaged,
     stopping: CancellationToken,
 }
 
@@ -42,6 +43,7 @@ impl App {
             readers: AtomicUsize::new(0),
             readers_max: limits::LIVE_READERS_MAX,
             origins: Vec::new(),
+            damaged: Damaged::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -70,6 +72,11 @@ impl App {
     /// Origins whose pages may read and write.
     pub(super) fn origins(&self) -> &[String] {
         &self.origins
+    }
+
+    /// Where records are known to be damaged.
+    pub(super) fn damaged(&self) -> &Damaged {
+        &self.damaged
     }
 
     /// The log.

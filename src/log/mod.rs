@@ -15,7 +15,7 @@ pub use self::{
     expiry::Expiry,
     fork::{Fork, Forked},
     offset::{Offset, OffsetError, Position, parse_offset},
-    pages::{Encoded, Encoding, LivePage},
+    pages::{Encode, Encoded, Encoding, LivePage},
     path::{CONTROL, PathError, StreamPath, is_reserved},
     producer::{Producer, ProducerError, ProducerState},
     reader::{PAGE, Reader, Step},
@@ -54,6 +54,7 @@ pub mod sweeper;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod touched;
 mod trim;
 mod types;

@@ -2,6 +2,7 @@
 # Runs the published conformance suite of the Durable Streams protocol against a server that this
 # script builds and starts. Needs Node 20 or newer. ONLY='words' runs the tests whose names have them.
 set -euo pipefail
+export NO_COLOR=1
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 npm ci --no-audit --no-fund

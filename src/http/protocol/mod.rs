@@ -2,6 +2,7 @@
 //! close and delete, on the same streams as everything else. Its subscriptions are next door.
 
 pub(super) mod append;
+pub(super) mod catch_up;
 pub(super) mod create;
 mod encode;
 mod headers;
