@@ -130,6 +130,7 @@ pub fn ack(
     now_ms: u64,
 ) -> Result<Event, Refusal> {
     check(state, shown)?;
+    // What was done of a stream that is gone says nothing of the one in its place.
     let replaced = state.wake.as_ref().map(|wake| &wake.replaced);
     let is_same = |path: &Arc<str>| replaced.is_none_or(|replaced| !replaced.contains(path));
     let acks: Vec<_> = acks.into_iter().filter(|(path, _)| is_same(path)).collect();
@@ -253,4 +254,81 @@ fn check(state: &State, shown: &Shown) -> Result<(), Refusal> {
         && token == state.generation
         && shown.generation == state.generation;
     if is_current { Ok(()) } else { Err(Refusal::Fenced { generation: state.generation }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subscription::{Config, Delivery};
+
+    /// A subscription whose second wake is out.
+    fn woken(delivery: Delivery) -> State {
+        let config = Config::new(Some("*"), &[], delivery, Some(1_000), None).unwrap();
+        let mut state = State::begin(&Event::Created { config, at_ms: 0, salt: 1 }).unwrap();
+        state.generation = 1;
+        let pending = || [(Arc::from("a"), 3)].into_iter();
+        let wake = wake(&state, pending(), "w", 100).unwrap();
+        state.apply(&wake);
+        state
+    }
+
+    fn pull_wake() -> Delivery {
+        Delivery::PullWake { wake_stream: Arc::from("wake") }
+    }
+
+    fn webhook() -> Delivery {
+        Delivery::Webhook { url: Arc::from("https://worker.example/") }
+    }
+
+    #[test]
+    fn a_request_counts_only_if_all_four_things_hold() {
+        let state = woken(webhook());
+        let shown = |token, generation, wake_id: &str| Shown {
+            token,
+            generation,
+            wake_id: wake_id.to_owned(),
+        };
+        let ack = |shown: &Shown| ack(&state, &Tails::new(), shown, Vec::new(), true, 0);
+        assert!(ack(&shown(Some(2), 2, "w")).is_ok());
+        let fenced = Err(Refusal::Fenced { generation: 2 });
+        assert_eq!(ack(&shown(None, 2, "w")), Err(Refusal::Token));
+        assert_eq!(ack(&shown(Some(1), 2, "w")), fenced);
+        assert_eq!(ack(&shown(Some(2), 1, "w")), fenced);
+        assert_eq!(ack(&shown(Some(2), 2, "v")), fenced);
+    }
+
+    #[test]
+    fn a_wake_that_does_not_arrive_is_tried_later_and_later_up_to_a_minute() {
+        let waits: Vec<_> = (1..=8).map(|attempts| backoff_ms(attempts, 0.5)).collect();
+        assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        assert_eq!((backoff_ms(1, 0.0), backoff_ms(1, 1.0)), (800, 1_200));
+        assert_eq!(backoff_ms(u32::MAX, 1.0), 72_000);
+    }
+
+    #[test]
+    fn a_webhook_has_its_lease_from_the_wake_and_a_worker_that_claims_from_the_claim() {
+        let called = woken(webhook());
+        assert_eq!(called.wake.as_ref().unwrap().lease_ms, Some(1_100));
+        assert_eq!((lapse(&called, 1_099), lapse(&called, 1_100).is_some()), (None, true));
+        let asked = woken(pull_wake());
+        assert_eq!(asked.wake.as_ref().unwrap().lease_ms, None);
+        let claimed = claim(&asked, [(Arc::from("a"), 3)].into_iter(), "me", "v", 500).unwrap();
+        assert_eq!(claimed, [Event::Claimed { worker: Arc::from("me"), lease_ms: 1_500 }]);
+    }
+
+    #[test]
+    fn a_wake_names_what_fits_and_leaves_the_rest_to_the_next() {
+        let config = Config::new(Some("*"), &[], webhook(), None, None).unwrap();
+        let state = State::begin(&Event::Created { config, at_ms: 0, salt: 1 }).unwrap();
+        let named = |pending: usize, bytes: usize| {
+            let path = move |n| (Arc::from(format!("{n:0bytes$}")), 1);
+            match wake(&state, (0..pending).map(path), "w", 0) {
+                Some(Event::Woken { tails, .. }) => tails.len(),
+                _ => 0,
+            }
+        };
+        assert_eq!(named(3, 10), 3);
+        assert_eq!(named(2_000, 10), limits::WAKE_STREAMS_MAX);
+        assert_eq!(named(2_000, 500), limits::WAKE_PATH_BYTES_MAX / 500);
+    }
 }

@@ -162,9 +162,7 @@ impl State {
                 wake.lease_ms = *lease_ms;
                 wake.delivered = true;
                 self.retry = None;
-                // What was done of a stream that is gone says nothing of the one in its place.
-                for (path, offset) in acks.iter().filter(|(path, _)| !wake.replaced.contains(path))
-                {
+                for (path, offset) in acks {
                     if let Some(link) = self.links.get_mut(path) {
                         link.acked = link.acked.max(*offset);
                     }

@@ -548,6 +548,35 @@ async fn a_subscription_that_nobody_waited_for_is_there_as_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_is_on_its_way_to_the_disk_is_not_made_twice() {
+    let desk = Desk::new();
+    desk.subscriptions.jwks().await.unwrap();
+    let config = |pattern| Config::new(Some(pattern), &[], pull_wake(), None, None).unwrap();
+    desk.store.hold();
+    {
+        let mut first = pin!(desk.subscriptions.put("s", config("events/*")));
+        for _ in 0..50 {
+            tokio::select! {
+                biased;
+                _ = &mut first => unreachable!("its write is held"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    let second = desk.subscriptions.put("s", config("other/*"));
+    let release = async {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        desk.store.release();
+    };
+    let (second, ()) = tokio::join!(second, release);
+    assert_eq!(second.map(drop), Err(SubscriptionError::Exists("s".to_owned())));
+    let folded = record::load(&desk.log, "s").await.unwrap().unwrap();
+    assert_eq!(folded.state.config, config("events/*"));
+}
+
+#[tokio::test]
 async fn an_end_that_nobody_waited_for_is_an_end() {
     let desk = Desk::new();
     desk.put("s", "events/*", pull_wake()).await;
