@@ -1,4 +1,5 @@
-//! What the records of a session mean: the envelope of events, in and out.
+//! What the records of a session mean: the envelope of events, in and out, and the vocabulary of
+//! their types.
 //!
 //! It refuses to know HTTP. Invariant: a stored event begins with its `id`, `channel`, `type` and
 //! `timestamp`, holds no `offset`, and its `data` is the bytes that the writer sent.
@@ -16,3 +17,4 @@ mod event;
 mod filter;
 mod ids;
 mod view;
+pub mod vocabulary;
