@@ -25,6 +25,9 @@ pub const PATH_BYTES_MAX: usize = 512;
 pub const EVENT_ID_BYTES_MAX: usize = 128;
 /// A channel or type name, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Characters in which a refusal says what is wrong with a field: it says the wrong value back,
+/// and that may be long.
+pub const RULE_CHARS_MAX: usize = 240;
 /// Nesting of JSON values; deeper ones break parsers of readers.
 pub const JSON_DEPTH_MAX: usize = 100;
 /// Largest offset: the largest integer every JSON reader keeps exact, 2^53 - 1.

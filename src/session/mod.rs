@@ -6,7 +6,7 @@
 
 pub use self::{
     batch::{EventBatch, EventId},
-    event::{EventError, Maker, Rules},
+    event::{EventError, Form, Maker, Rules},
     filter::{Filter, FilterError},
     ids::Ids,
     view::{Stored, View},

@@ -21,3 +21,4 @@ mod protocol;
 mod socket;
 mod streams;
 mod util;
+mod vocabulary;

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::limits;
+
 /// A field of an event that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
@@ -27,8 +29,6 @@ impl std::error::Error for FieldError {}
 
 /// Stands before and between path and rule, where both travel as one text.
 const MARK: char = '\u{1}';
-/// Of what was sent, no more than this is said back.
-const RULE_CHARS_MAX: usize = 240;
 
 impl FieldError {
     /// A fault at a path.
@@ -75,16 +75,32 @@ fn rule_of(text: &str) -> String {
     let swapped = || {
         let (_, rest) = text.split_once(": ").filter(|(kind, _)| kind.starts_with("invalid "))?;
         let (found, wanted) = rest.rsplit_once(", expected ")?;
-        Some(format!("must be {wanted}, not {found}"))
+        Some(format!("must be {}, not {}", plain(wanted), plain(found)))
     };
     let unknown = || {
         let (found, wanted) = text.strip_prefix("unknown variant ")?.rsplit_once(", expected ")?;
         Some(format!("must be {wanted}, not {found}"))
     };
     let rule = swapped().or_else(unknown).unwrap_or_else(|| text.to_owned());
-    match rule.char_indices().nth(RULE_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", rule.get(..end).unwrap_or_default()),
-        None => rule,
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut short: String = rule.chars().take(limits::RULE_CHARS_MAX).map(shown).collect();
+    if rule.chars().nth(limits::RULE_CHARS_MAX).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// Serde's words for kinds of values, in those of JSON.
+fn plain(word: &str) -> &str {
+    match word {
+        "a map" | "map" => "an object",
+        "a sequence" | "sequence" => "an array",
+        "a string" => "a text",
+        "u64" | "i64" => "a whole number",
+        "a nonzero u16" => "a whole number from 1 to 65535",
+        "f64" => "a number",
+        _ if word.starts_with("struct ") => "an object",
+        _ => word,
     }
 }
 
@@ -135,13 +151,13 @@ mod tests {
         assert_eq!(refused("{}"), "`list` is missing");
         assert_eq!(refused(r#"{"list":[1,"x"]}"#), "`list[1]` must be u8, not string \"x\"");
         assert_eq!(refused(r#"{"list":[],"list":[]}"#), "`list` is given twice");
-        assert_eq!(refused("7"), "`` must be struct Sample, not integer `7`");
+        assert_eq!(refused("7"), "`` must be an object, not integer `7`");
     }
 
     #[test]
     fn a_long_value_is_not_said_back_whole() {
         let rule = from_text::<u8>(&format!("\"{}\"", "ä".repeat(10_000))).unwrap_err().rule;
-        assert_eq!(rule.chars().count(), RULE_CHARS_MAX + 1);
+        assert_eq!(rule.chars().count(), limits::RULE_CHARS_MAX + 1);
     }
 
     #[test]
