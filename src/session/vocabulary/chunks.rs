@@ -27,7 +27,7 @@ pub struct ChunkAppended {
     pub message_id: Option<Id>,
     /// Its place among the pieces.
     pub index: Option<u64>,
-    /// What is added.
+    /// What is added. It may come as `content` or `delta`.
     #[serde(alias = "content", alias = "delta")]
     pub text: String,
     /// Whatever else was said.

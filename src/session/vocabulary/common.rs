@@ -18,7 +18,9 @@ use crate::limits;
 /// Names one thing: a message, a part, a turn, a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
-pub struct Id(Arc<str>);
+pub struct Id(
+    #[cfg_attr(test, schemars(length(min = 1, max = limits::EVENT_ID_BYTES_MAX)))] Arc<str>,
+);
 
 impl Id {
     /// The id, unless it breaks its rule.

@@ -12,7 +12,7 @@ use serde_with::skip_serializing_none;
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiffUpdated {
-    /// The files.
+    /// The files. They may come as `diffs`.
     #[serde(alias = "diffs")]
     pub files: Vec<FileDiff>,
     /// Lines added in all of them.
@@ -27,7 +27,7 @@ pub struct DiffUpdated {
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FileDiff {
-    /// The file.
+    /// The file. It may come as `file`.
     #[serde(alias = "file")]
     pub path: String,
     /// Lines added.
@@ -36,7 +36,7 @@ pub struct FileDiff {
     pub deletions: u64,
     /// What became of it: `added`, `modified`, `deleted` or another word.
     pub status: Option<String>,
-    /// The changes as a unified diff.
+    /// The changes as a unified diff. They may come as `diff`.
     #[serde(alias = "diff")]
     pub patch: Option<String>,
     /// Whatever else was said.

@@ -28,8 +28,9 @@ mod step;
 mod tool;
 
 /// A part as it stands now: it replaces what it was, or comes last where it is new. The part may
-/// be within `part`, or flat beside `messageId` and `partId`. With `delta` the part's text may be
-/// left out.
+/// be within `part`, or flat beside `messageId` and `partId`. With `delta`: where the part has a
+/// text, that is the whole text, the delta within; where it has none, the delta is added to what
+/// there was.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -39,7 +40,7 @@ pub struct MessagePartUpdated {
     pub message_id: Id,
     /// The part.
     pub part: Part,
-    /// Text that is added to the end of the part's text.
+    /// What the part's text has grown by.
     pub delta: Option<String>,
 }
 

@@ -19,7 +19,7 @@ use super::{
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionRequest {
-    /// The request. It may come as `id`.
+    /// The request. It may come as `id` or `requestID`.
     pub permission_id: Id,
     /// What is asked for: `read`, `write`, `execute` or another word. It or `tool` is there.
     pub permission: Option<String>,

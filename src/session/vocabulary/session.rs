@@ -32,7 +32,7 @@ pub struct SessionInfo {
     pub provider: Option<String>,
     /// The agent that answers.
     pub agent: Option<String>,
-    /// The worker it belongs to.
+    /// The worker it belongs to. It may come as `workerId`.
     #[serde(alias = "workerId")]
     pub worker: Option<Id>,
     /// The session it was begun from.

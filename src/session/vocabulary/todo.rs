@@ -25,7 +25,7 @@ pub struct TodoUpdated {
 pub struct TodoItem {
     /// The item.
     pub id: Id,
-    /// What is to be done.
+    /// What is to be done. It may come as `content`.
     #[serde(alias = "content")]
     pub text: String,
     /// How far it is.
