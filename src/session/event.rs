@@ -167,8 +167,7 @@ fn known(kind: &str) -> Option<Kind> {
 
 fn check(kind: Kind, data: &[u8]) -> Result<(), EventError> {
     let data = std::str::from_utf8(data).map_err(|_| EventError::NotUtf8)?;
-    kind.parse(data)?;
-    Ok(())
+    Ok(kind.check(data)?)
 }
 
 /// The type that the data names, if it can be one.

@@ -119,6 +119,9 @@ pub struct CacheTokens {
     pub read: Option<u64>,
     /// Written to it.
     pub write: Option<u64>,
+    /// Whatever else was said.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// What went wrong. A bare text is taken as the message.

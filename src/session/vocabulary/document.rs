@@ -25,6 +25,7 @@ is listed here is checked when it is appended: where a field breaks its rule, th
 
 - A type that is not listed, a field that is not listed, a channel of another name: kept and delivered
   as they came, and left alone.
+- The data is an object, also where none of its fields is required.
 - A field that is not required may be missing or null, which is the same.
 - These names are taken with `ID` at their end, too: `messageID`, `partID`, `callID`, `sessionID`, `parentID`,
   `permissionID`.

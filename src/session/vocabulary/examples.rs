@@ -56,6 +56,7 @@ fn valid_examples_are_read_and_what_is_read_is_valid_again() {
             assert!(event.is_ok(), "{kind} {data}: {event:?}");
             let event = event.unwrap();
             assert_eq!(event.kind().as_str(), kind);
+            assert_eq!(event.kind().check(data.get()), Ok(()));
             let again = event.data().unwrap();
             assert_eq!(KnownEvent::parse(&kind, again.get()), Some(Ok(event)), "{again}");
         }
@@ -69,6 +70,7 @@ fn invalid_examples_are_refused_for_the_field_they_name() {
             let error = KnownEvent::parse(&kind, data.get()).unwrap();
             assert!(error.is_err(), "{kind} {data}");
             let error = error.unwrap_err();
+            assert_eq!(Kind::of(&kind).unwrap().check(data.get()), Err(error.clone()));
             assert_eq!(error.path, field, "{kind} {data}: {error}");
             assert!(!error.rule.is_empty());
         }
@@ -174,10 +176,30 @@ mod anything {
     proptest! {
         #[test]
         fn any_data_is_read_or_refused_with_a_path_in_the_data(data in value(), at in 0..Kind::ALL.len()) {
-            if let Err(error) = Kind::ALL[at].parse(&data.to_string()) {
+            let read = Kind::ALL[at].parse(&data.to_string());
+            prop_assert_eq!(Kind::ALL[at].check(&data.to_string()), read.clone().map(drop));
+            if let Err(error) = read {
                 prop_assert!(error.path.starts_with("data"), "{}", error);
                 prop_assert!(!error.rule.contains('\u{1}'), "{}", error);
             }
         }
+    }
+}
+
+#[test]
+fn the_quick_look_and_the_whole_reading_agree() {
+    let long = "x".repeat(129);
+    for (text, passes) in [
+        (r#"{"messageId":"m","partId":"p","delta":"\u00e4","field":null,"more":[1]}"#, true),
+        (r#"{"messageID":"m","partID":"p","delta":""}"#, true),
+        (r#"{"messageId":"","partId":"p","delta":""}"#, false),
+        (&format!(r#"{{"messageId":"{long}","partId":"p","delta":""}}"#), false),
+        (r#"{"messageId":"m","messageID":"m","partId":"p","delta":""}"#, false),
+        (r#"["m","p","text","delta"]"#, false),
+        (r#"["m","p","text"]"#, false),
+    ] {
+        let kind = Kind::MessagePartDelta;
+        assert_eq!(kind.check(text).is_ok(), kind.parse(text).is_ok(), "{text}");
+        assert_eq!(kind.check(text).is_ok(), passes, "{text}");
     }
 }

@@ -113,6 +113,14 @@ fn join(outer: &str, inner: &str) -> String {
     }
 }
 
+/// The data of every type is an object; serde would take an array of its fields as well.
+pub(super) fn is_object(data: &str) -> Result<(), FieldError> {
+    if data.trim_ascii_start().starts_with('{') {
+        return Ok(());
+    }
+    Err(FieldError::new("data", "must be an object"))
+}
+
 /// Reads a type from JSON text. Twice where it fails: the second time to learn where.
 pub(super) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, FieldError> {
     serde_json::from_str(text).or_else(|_| {

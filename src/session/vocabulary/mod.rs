@@ -53,6 +53,7 @@ pub mod part;
 pub mod permission;
 pub mod presence;
 pub mod queue;
+mod quick;
 pub mod session;
 mod shape;
 pub mod terminal;
@@ -93,6 +94,7 @@ macro_rules! vocabulary {
             /// # Errors
             /// [`FieldError`], whose path begins with `data`.
             pub fn parse(self, data: &str) -> Result<KnownEvent, FieldError> {
+                field::is_object(data)?;
                 let event = match self {
                     $(Self::$name => field::from_text(data).map(KnownEvent::$name),)*
                 };

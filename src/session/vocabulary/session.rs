@@ -71,6 +71,9 @@ pub struct SessionSummary {
     pub files: u64,
     /// Diffs made.
     pub diffs: Option<u64>,
+    /// Whatever else was said.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// Where others can see a session.
@@ -83,6 +86,9 @@ pub struct SessionShare {
     pub url: String,
     /// When it was shared, Unix milliseconds.
     pub created_at: Option<u64>,
+    /// Whatever else was said.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 const INFO: Shape = Shape { within: "info", id: "sessionId", id_names: &["sessionID"] };
