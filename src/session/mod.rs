@@ -16,5 +16,6 @@ mod batch;
 mod event;
 mod filter;
 mod ids;
+pub mod projections;
 mod view;
 pub mod vocabulary;
