@@ -22,4 +22,6 @@ pub mod projection;
 pub mod server;
 pub mod session;
 pub mod store;
+pub mod subscription;
+pub mod tls;
 pub mod wire;

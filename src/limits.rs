@@ -90,10 +90,18 @@ pub const PAGE_BYTES: usize = 256 * 1024;
 /// A read that ends at the tail has pages of [`PAGE_BYTES`], which is faster.
 pub const LIVE_PAGE_BYTES: usize = 16 * 1024;
 /// Pages kept in encoded form, so that many clients that come back to the same streams cost one
-/// reading and one encoding. Well below what a server may use when idle.
+/// reading and one encoding. Well below what a server may use when idle, and 48 of the largest
+/// pages: a page of [`PROTOCOL_PAGE_BYTES`] costs what 64 of [`LIVE_PAGE_BYTES`] cost, and saves
+/// as much reading as they do, so large ones need no bound of their own.
 pub const PAGE_CACHE_BYTES: usize = 48 * 1024 * 1024;
 /// Pages kept in encoded form, however small they are.
 pub const PAGES_CACHED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(16_383);
+/// Newest pages of all streams together, kept for those that wait at a tail: they ask within
+/// milliseconds of an append, so room for some of the largest bodies is enough.
+pub const NEWEST_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Streams whose newest page is kept, however small it is: its records hold on to the bodies
+/// they came with.
+pub const NEWEST_CACHED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(4_095);
 /// Events in one answer of `GET …/events`, unless asked for fewer.
 pub const EVENTS_LIMIT_DEFAULT: usize = 100;
 /// Events in one answer of `GET …/events`.
@@ -129,8 +137,53 @@ pub const PRODUCERS_MAX: usize = 1_000;
 pub const PRODUCER_ID_BYTES_MAX: usize = 256;
 /// A writer's own sequence, in bytes.
 pub const SEQ_BYTES_MAX: usize = 256;
+/// Changed streams that are remembered one by one for subscriptions; beyond it all are looked at.
+pub const TOUCHED_MAX: usize = 10_000;
 /// Times an append is decided again after a conflict before it gives up.
 pub const DECIDE_AGAIN_MAX: usize = 16;
+
+/// Subscriptions of a server: each is looked at for every stream that changes.
+pub const SUBSCRIPTIONS_MAX: usize = 1_000;
+/// Name of a subscription, in bytes: it is a part of a path.
+pub const SUBSCRIPTION_ID_BYTES_MAX: usize = 128;
+/// Streams that a subscription follows …
+pub const SUBSCRIPTION_LINKS_MAX: usize = 20_000;
+/// … and the bytes of their paths: both together fit in one atomic append.
+pub const SUBSCRIPTION_LINK_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Links in one record of a subscription's stream, well below [`RECORD_BYTES_MAX`] with the
+/// longest of paths.
+pub const LINKS_IN_RECORD: usize = 200;
+/// Text that describes a subscription, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 1_024;
+/// Name of a worker, in bytes.
+pub const WORKER_BYTES_MAX: usize = 128;
+/// Streams with pending records that one wake names, those that are left come with the next …
+pub const WAKE_STREAMS_MAX: usize = 1_000;
+/// … and the bytes of their paths.
+pub const WAKE_PATH_BYTES_MAX: usize = 128 * 1024;
+/// A subscription's stream is begun anew with a checkpoint after this many bytes of records, or
+/// after as many as the checkpoint itself has.
+pub const SUBSCRIPTION_CHECKPOINT_BYTES: usize = 256 * 1024;
+/// A worker's lease, unless asked for otherwise (protocol, section 6.2) …
+pub const LEASE_DEFAULT: Duration = Duration::from_secs(30);
+/// … at least …
+pub const LEASE_MIN: Duration = Duration::from_secs(1);
+/// … and at most.
+pub const LEASE_MAX: Duration = Duration::from_secs(600);
+/// A wake that was not delivered is tried again after this long (protocol, section 7.1) …
+pub const WAKE_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// … then twice as long each time, up to this.
+pub const WAKE_RETRY_MAX: Duration = Duration::from_secs(60);
+/// Wakes that are being delivered at the same time: each is a connection.
+pub const WAKES_IN_FLIGHT_MAX: usize = 64;
+/// Address of a webhook, in bytes.
+pub const WEBHOOK_URL_BYTES_MAX: usize = 2_048;
+/// What is read of a webhook's answer.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Time for a connection to a webhook to come about.
+pub const WEBHOOK_CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long subscriptions wait after the log has refused a record of theirs.
+pub const SUBSCRIPTION_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long records are kept unless told otherwise.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -145,6 +198,13 @@ pub const SWEEP_STEP_STREAMS: usize = 256;
 pub const PROTOCOL_PAGE_RECORDS: usize = 10_000;
 /// … and payload bytes: fewer requests than live pages, and still little for one reader.
 pub const PROTOCOL_PAGE_BYTES: usize = 1024 * 1024;
+/// One answer of the protocol to a reader that does not wait: written page by page, up to about
+/// so many bytes …
+pub const CATCH_UP_BYTES: usize = 64 * 1024 * 1024;
+/// … and so many records, so that a client that has to begin anew does not begin from nothing.
+pub const CATCH_UP_RECORDS: usize = 1_000_000;
+/// Streams with a damaged place that answers have come to; a store has few, or worse troubles.
+pub const DAMAGED_KNOWN_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(999);
 /// How long a long-poll waits: less than proxies do.
 pub const LONG_POLL_WAIT: Duration = Duration::from_secs(25);
 /// A server-sent read of the protocol ends after this long, so that proxies can collapse readers

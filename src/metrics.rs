@@ -45,6 +45,8 @@ pub struct Metrics {
     pub live_block_bytes: Bytes,
     /// Compaction rounds.
     pub compactions: Counter,
+    /// Wakes of subscriptions that did not arrive, once for each try.
+    pub wakes_missed: Counter,
     /// Requests answered with a 5xx.
     pub server_errors: Counter,
     registry: Registry,
@@ -73,6 +75,7 @@ impl Default for Metrics {
             block_bytes: Bytes::default(),
             live_block_bytes: Bytes::default(),
             compactions: Counter::default(),
+            wakes_missed: Counter::default(),
             server_errors: Counter::default(),
             registry: Registry::with_prefix("scrollback"),
         };
@@ -120,6 +123,7 @@ impl Metrics {
             self.live_block_bytes.clone(),
         );
         r.register("compactions", "Compaction rounds", self.compactions.clone());
+        r.register("wakes_missed", "Wakes that did not arrive", self.wakes_missed.clone());
         r.register("server_errors", "Requests answered with a 5xx", self.server_errors.clone());
     }
 

@@ -36,6 +36,14 @@ pub(super) struct Serve {
     /// Origins whose pages may use the server, scheme and host, separated by commas; * is every one
     #[arg(long, env = "SCROLLBACK_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<String>,
+    /// URL under which workers reach the server, for the calls of subscriptions [default: the
+    /// address it listens on]
+    #[arg(long, env = "SCROLLBACK_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Whether webhooks may call this machine over plain HTTP, for development [default: where the
+    /// server listens on loopback]
+    #[arg(long, env = "SCROLLBACK_WEBHOOK_LOCALHOST", value_name = "BOOL")]
+    webhook_localhost: Option<bool>,
     /// Listen beyond loopback although there is no authentication
     #[arg(long, env = "SCROLLBACK_INSECURE_NO_AUTH", value_parser = FalseyValueParser::new())]
     insecure_no_auth: bool,
@@ -74,6 +82,8 @@ impl Serve {
             retention: self.retention.unwrap_or(file.retention),
             log_format: self.log_format.unwrap_or(file.log_format),
             log_filter: self.log_filter.unwrap_or(file.log_filter),
+            public_url: self.public_url.or(file.public_url),
+            webhook_localhost: self.webhook_localhost.or(file.webhook_localhost),
             insecure_no_auth: self.insecure_no_auth || file.insecure_no_auth,
         }
     }

@@ -11,10 +11,13 @@ use reqwest::{RequestBuilder, Response, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::error::ClientError;
-use crate::wire::{
-    NDJSON,
-    bodies::{EventsAnswer, NdjsonAnswer, StreamBody, StreamsAnswer},
-    paths,
+use crate::{
+    tls,
+    wire::{
+        NDJSON,
+        bodies::{EventsAnswer, NdjsonAnswer, StreamBody, StreamsAnswer},
+        paths,
+    },
 };
 
 /// Time to connect. A server in reach takes milliseconds.
@@ -51,9 +54,10 @@ impl Client {
     pub fn new(url: &str) -> Result<Self, ClientError> {
         let refused = || ClientError::Url(url.to_owned());
         let parsed = reqwest::Url::parse(url).map_err(|_| refused())?;
-        if parsed.scheme() != "http" || !parsed.has_host() {
+        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
             return Err(refused());
         }
+        tls::choose();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .build()
@@ -135,8 +139,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_that_are_no_plain_http_are_refused() {
-        for url in ["", "127.0.0.1:4437", "https://x", "ftp://x", "http://"] {
+    fn urls_of_other_kinds_are_refused() {
+        for url in ["", "127.0.0.1:4437", "ftp://x", "http://"] {
             assert!(matches!(Client::new(url), Err(ClientError::Url(_))), "{url:?}");
         }
         let client = Client::new("http://127.0.0.1:4437/").unwrap();

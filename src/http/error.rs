@@ -16,7 +16,13 @@ use crate::{
         ReadError, Refused, StreamGone, json::JsonError,
     },
     session::{EventError, vocabulary::FieldError},
-    wire::{self, code::Code, problem::Problem},
+    subscription::{ConfigError, Refusal, SubscriptionError},
+    wire::{
+        self,
+        code::Code,
+        problem::Problem,
+        subscription::{ControlError, control_code},
+    },
 };
 
 /// A request that failed, as it is answered.
@@ -33,6 +39,25 @@ impl Fail {
     pub(super) fn parameter(field: &str, message: impl Into<String>) -> Self {
         Self::new(Code::InvalidParameter, message).with(|problem| {
             problem.field = Some(field.to_owned());
+        })
+    }
+
+    /// A failure of the protocol's subscription APIs.
+    pub(super) fn control(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, message).with(|problem| {
+            problem.error = control_code(code).map(|code| ControlError {
+                code: code.to_owned(),
+                current_holder: None,
+                generation: None,
+            });
+        })
+    }
+
+    fn about_wake(self, holder: Option<String>, generation: u64) -> Self {
+        self.with(|problem| {
+            if let Some(error) = &mut problem.error {
+                (error.current_holder, error.generation) = (holder, Some(generation));
+            }
         })
     }
 
@@ -57,7 +82,9 @@ impl IntoResponse for Fail {
         let status = StatusCode::from_u16(self.0.status);
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(wire::PROBLEM));
+        // The protocol's subscription APIs have a form of their own, and it is plain JSON.
+        let kind = if self.0.error.is_some() { wire::JSON } else { wire::PROBLEM };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         if self.0.status == 503 {
             headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECS));
         }
@@ -179,6 +206,59 @@ impl From<AppendError> for Fail {
                 format!("{message}; split it, or send NDJSON, which has no bound"),
             ),
             AppendError::Refused(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<SubscriptionError> for Fail {
+    fn from(error: SubscriptionError) -> Self {
+        let message = error.to_string();
+        let control = |code, hint: &str| Self::control(code, format!("{message}; {hint}"));
+        match error {
+            SubscriptionError::NotFound(_) => {
+                control(Code::SubscriptionNotFound, "it was deleted, or never made")
+            }
+            SubscriptionError::Exists(_) => {
+                control(Code::SubscriptionExists, "delete it first, or ask for the one it has")
+            }
+            SubscriptionError::Config(ConfigError::Target(_)) => {
+                Self::control(Code::WebhookUrlRejected, message)
+            }
+            SubscriptionError::Config(_) => Self::control(Code::InvalidSubscription, message),
+            SubscriptionError::NoPublicUrl => control(
+                Code::InvalidSubscription,
+                "start it with --public-url, so that webhooks know where to call back",
+            ),
+            SubscriptionError::TooMany { .. } => {
+                control(Code::TooManySubscriptions, "delete some that have no use")
+            }
+            SubscriptionError::Refused(refusal) => refusal.into(),
+            SubscriptionError::Log(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Fail {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        let control = |code, hint: &str| Self::control(code, format!("{message}; {hint}"));
+        match refusal {
+            Refusal::Token => control(Code::TokenInvalid, "send the one that came with the wake"),
+            Refusal::Fenced { generation } => {
+                control(Code::WakeFenced, "nothing was acknowledged; leave it to the next wake")
+                    .about_wake(None, generation)
+            }
+            Refusal::Claimed { holder, generation } => {
+                control(Code::AlreadyClaimed, "wait for the next wake")
+                    .about_wake(Some(holder.to_string()), generation)
+            }
+            Refusal::NothingPending => control(Code::NothingPending, "wait for the next wake"),
+            Refusal::NotPullWake | Refusal::NotWebhook => {
+                Self::control(Code::InvalidSubscription, message)
+            }
+            Refusal::Ack { .. } => {
+                control(Code::InvalidAck, "nothing was acknowledged; ask where it stands")
+            }
         }
     }
 }

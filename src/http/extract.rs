@@ -34,6 +34,13 @@ pub(super) async fn stream_path(parts: &mut Parts) -> Result<StreamPath, Fail> {
     }
 }
 
+/// What stands in the places of a route, in their order.
+pub(super) async fn path_params(parts: &mut Parts) -> Result<Vec<String>, Fail> {
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|_| Fail::new(Code::InvalidPath, "the path is not UTF-8"))?;
+    Ok(params.iter().map(|(_, value)| value.to_owned()).collect())
+}
+
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

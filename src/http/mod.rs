@@ -29,6 +29,7 @@ mod native;
 mod params;
 mod protocol;
 mod state;
+mod subscriptions;
 
 /// The service that answers every request. A defect in a handler costs one request, not the
 /// connection's neighbours.
@@ -81,6 +82,7 @@ fn router(app: Arc<App>) -> Router {
                 .head(protocol::read::head)
                 .delete(protocol::create::delete),
         )
+        .merge(subscriptions::router())
         .route(paths::CLOSE, post(native::streams::close))
         .route(paths::ROOT, get(health::root))
         .route(paths::HEALTH, get(health::live))

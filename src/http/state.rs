@@ -8,11 +8,12 @@ use std::sync::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::error::Fail;
+use super::{error::Fail, protocol::catch_up::Damaged};
 use crate::{
     limits,
     log::{Log, StreamSpec},
     session::{Ids, Maker},
+    subscription::Subscriptions,
     wire::code::Code,
 };
 
@@ -20,25 +21,29 @@ use crate::{
 #[derive(Debug)]
 pub struct App {
     log: Log,
+    subscriptions: Subscriptions,
     ids: Ids,
     json: StreamSpec,
     readers: AtomicUsize,
     readers_max: usize,
     origins: Vec<String>,
+    damaged: Damaged,
     stopping: CancellationToken,
 }
 
 impl App {
-    /// The face of a log.
+    /// The face of a log and of the subscriptions on it.
     #[must_use]
-    pub fn new(log: Log) -> Self {
+    pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
         Self {
             log,
+            subscriptions,
             ids: Ids::default(),
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
             readers_max: limits::LIVE_READERS_MAX,
             origins: Vec::new(),
+            damaged: Damaged::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -69,10 +74,21 @@ impl App {
         &self.origins
     }
 
+    /// Where records are known to be damaged.
+    pub(super) fn damaged(&self) -> &Damaged {
+        &self.damaged
+    }
+
     /// The log.
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The subscriptions on the log.
+    #[must_use]
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
 
     /// What an event gets that its writer left out, now.

@@ -61,6 +61,7 @@ impl Log {
                         if admitted.closed {
                             open.set_closed();
                         }
+                        self.inner.touched.note(path);
                         return Ok(appended(admitted, timestamp_ms));
                     }
                 }

@@ -56,6 +56,7 @@ impl Log {
             }
             let created = inner.create_as(&fresh, &creation, base.as_ref(), permit).await;
             if let Ok(Some(info)) = created {
+                inner.touched.note(path);
                 return Ok(Created { info, existed: false });
             }
             if let Some(base) = &base {
@@ -116,7 +117,10 @@ impl Inner {
         Ok(Some((meta.info(&head), meta.deleted)))
     }
 
-    async fn open_to_change(&self, path: &StreamPath) -> Result<Arc<OpenStream>, ChangeError> {
+    pub(super) async fn open_to_change(
+        &self,
+        path: &StreamPath,
+    ) -> Result<Arc<OpenStream>, ChangeError> {
         match self.open_existing(path).await {
             Ok(open) => Ok(open),
             Err(super::ReadError::NoStream(fact)) => Err(fact.into()),

@@ -83,7 +83,7 @@ impl Inner {
     pub(super) fn looks_over(&self, meta: &StreamMeta, head: &Head) -> bool {
         let Some(expiry) = meta.expiry() else { return false };
         let now_ms = self.clock.now_ms();
-        let known = StreamPath::parse(&head.path).ok().and_then(|path| self.table.get(&path));
+        let known = StreamPath::stored(&head.path).ok().and_then(|path| self.table.get(&path));
         match known {
             Some(open) => open.assigned().is_over(now_ms),
             None => {

@@ -15,10 +15,11 @@ pub use self::{
     expiry::Expiry,
     fork::{Fork, Forked},
     offset::{Offset, OffsetError, Position, parse_offset},
-    pages::{Encoded, Encoding, LivePage},
-    path::{PathError, StreamPath},
+    pages::{Encode, Encoded, Encoding, LivePage},
+    path::{CONTROL, PathError, StreamPath, is_reserved},
     producer::{Producer, ProducerError, ProducerState},
     reader::{PAGE, Reader, Step},
+    touched::{Changes, Touched},
     types::{Append, Appended, Created, Creation, JSON, NewRecord, Placed, StreamInfo, StreamSpec},
 };
 use self::{meta::StreamMeta, pages::Pages, stream::OpenStream, table::Table};
@@ -39,6 +40,7 @@ mod expiry;
 mod fork;
 mod ids;
 pub mod json;
+mod list;
 mod meta;
 mod offset;
 mod pages;
@@ -52,6 +54,9 @@ pub mod sweeper;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
+mod touched;
+mod trim;
 mod types;
 
 /// What a log is run with.
@@ -80,6 +85,7 @@ struct Inner {
     settings: Settings,
     table: Table,
     pages: Arc<Pages>,
+    touched: Touched,
     metrics: Arc<Metrics>,
 }
 
@@ -93,8 +99,8 @@ impl Log {
         metrics: Arc<Metrics>,
     ) -> Self {
         let table = Table::new(limits::OPEN_STREAMS_MAX);
-        let pages = Arc::default();
-        Self { inner: Arc::new(Inner { store, clock, settings, table, pages, metrics }) }
+        let (pages, touched) = (Arc::default(), Touched::default());
+        Self { inner: Arc::new(Inner { store, clock, settings, table, pages, touched, metrics }) }
     }
 
     /// The clock it runs on.
@@ -107,6 +113,12 @@ impl Log {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.metrics
+    }
+
+    /// Which streams have changed.
+    #[must_use]
+    pub fn touched(&self) -> &Touched {
+        &self.inner.touched
     }
 
     /// How long records are kept where a stream does not say.
@@ -147,35 +159,6 @@ impl Log {
         let earliest = self.inner.earliest(&meta, &head).await;
         let earliest = earliest.map_err(|error| ReadError::from_store(error, path))?;
         Ok(StreamInfo { earliest, ..meta.info(&head) })
-    }
-
-    /// Streams whose path begins with `prefix` and comes after `after`, in path order.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn list(
-        &self,
-        prefix: &str,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<StreamInfo>, ReadError> {
-        match self.inner.store.list(prefix, after, limit).await {
-            Ok(heads) => {
-                let mut infos = Vec::with_capacity(heads.len());
-                for head in &heads {
-                    let meta = StreamMeta::of(head);
-                    if meta.deleted || self.inner.looks_over(&meta, head) {
-                        continue;
-                    }
-                    let earliest = self.inner.earliest(&meta, head).await;
-                    let earliest = earliest
-                        .map_err(|error| ReadError::Unavailable(error.to_string().into()))?;
-                    infos.push(StreamInfo { earliest, ..meta.info(head) });
-                }
-                Ok(infos)
-            }
-            Err(error) => Err(ReadError::Unavailable(error.to_string().into())),
-        }
     }
 
     /// One page of records after `after`.

@@ -1,9 +1,14 @@
 //! Stream paths, parsed once at the edge. A path is one to [`limits::PATH_BYTES_MAX`] bytes of
 //! segments between single slashes, none of them `.` or `..`, without control characters.
+//!
+//! Paths below [`CONTROL`] are the server's own. Invariant: no text from outside becomes one.
 
 use std::{fmt, sync::Arc};
 
 use crate::limits;
+
+/// The first segment of paths that the server keeps for itself (protocol, section 6).
+pub const CONTROL: &str = "__ds";
 
 /// The path of a stream, such as `sessions/abc`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,14 +35,37 @@ pub enum PathError {
     /// `//`, a leading or trailing slash, `.` or `..`.
     #[error("the path has an empty, `.` or `..` segment")]
     Segment,
+    /// Below [`CONTROL`].
+    #[error("paths below `{CONTROL}` are the server's own")]
+    Reserved,
 }
 
 impl StreamPath {
-    /// Checks a path.
+    /// Checks a path that came from outside.
     ///
     /// # Errors
     /// The first rule it breaks.
     pub fn parse(text: &str) -> Result<Self, PathError> {
+        let path = Self::stored(text)?;
+        if path.is_reserved() { Err(PathError::Reserved) } else { Ok(path) }
+    }
+
+    /// One of the server's own streams, `name` below [`CONTROL`].
+    ///
+    /// # Errors
+    /// As [`StreamPath::parse`].
+    pub fn control(name: &str) -> Result<Self, PathError> {
+        Self::stored(&format!("{CONTROL}/{name}"))
+    }
+
+    /// Whether the path is one of the server's own.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        is_reserved(&self.0)
+    }
+
+    /// A path as the store has it.
+    pub(super) fn stored(text: &str) -> Result<Self, PathError> {
         if text.is_empty() {
             return Err(PathError::Empty);
         }
@@ -80,6 +108,12 @@ impl StreamPath {
     }
 }
 
+/// Whether a path is one of the server's own.
+#[must_use]
+pub fn is_reserved(path: &str) -> bool {
+    path.strip_prefix(CONTROL).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl fmt::Display for StreamPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -107,6 +141,18 @@ mod tests {
         assert_eq!(StreamPath::parse("a\u{85}"), Err(PathError::Control { at: 1 }));
         let long = "x".repeat(limits::PATH_BYTES_MAX + 1);
         assert_eq!(StreamPath::parse(&long), Err(PathError::TooLong { bytes: 513 }));
+    }
+
+    #[test]
+    fn the_server_s_own_paths_are_not_given_from_outside() {
+        for path in ["__ds", "__ds/keys", "__ds/subscriptions/a"] {
+            assert_eq!(StreamPath::parse(path), Err(PathError::Reserved), "{path}");
+        }
+        for path in ["__dsy", "__DS/keys", "a/__ds", "_ds"] {
+            assert!(StreamPath::parse(path).is_ok(), "{path}");
+        }
+        assert_eq!(StreamPath::control("keys").unwrap().as_str(), "__ds/keys");
+        assert_eq!(StreamPath::control("../keys"), Err(PathError::Segment));
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Inner {
         }
         let Some((ticket, parent)) = self.submit_removal(open) else { return Ok(false) };
         match ticket.settled().await {
-            Ok(()) => {}
+            Ok(()) => self.touched.note(open.path()),
             Err(WriteError::NoStream(_)) => return Ok(false),
             Err(error) => {
                 let generation = open.assigned().generation;
@@ -73,7 +73,7 @@ impl Inner {
         fork: StreamNo,
     ) -> Result<Option<Option<StreamNo>>, Refused> {
         let Some(head) = self.store.head(source).await? else { return Ok(None) };
-        let Ok(path) = StreamPath::parse(&head.path) else { return Ok(None) };
+        let Ok(path) = StreamPath::stored(&head.path) else { return Ok(None) };
         let open = self.table.insert(OpenStream::load(&path, &head));
         let is_stale = open.assigned().stale;
         if is_stale {

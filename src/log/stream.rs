@@ -9,9 +9,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::{
-    Offset, ProducerState, StreamPath, expiry, fork, ids::IdWindow, meta::StreamMeta, pages::Newest,
-};
+use super::{Offset, ProducerState, StreamPath, expiry, fork, ids::IdWindow, meta::StreamMeta};
 use crate::store::{Head, StreamNo};
 
 /// A stream that someone writes or reads.
@@ -25,7 +23,6 @@ pub(super) struct OpenStream {
     assigned: Mutex<Assigned>,
     durable: watch::Sender<bool>,
     closed: watch::Sender<bool>,
-    newest: Newest,
 }
 
 /// The state as it will be once everything submitted is durable.
@@ -105,7 +102,6 @@ impl OpenStream {
             durable: watch::Sender::new(durable),
             closed: watch::Sender::new(durable && assigned.meta.closed),
             assigned: Mutex::new(assigned),
-            newest: Newest::default(),
         })
     }
 
@@ -150,10 +146,6 @@ impl OpenStream {
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
-    }
-
-    pub(super) fn newest(&self) -> &Newest {
-        &self.newest
     }
 
     pub(super) fn assigned(&self) -> MutexGuard<'_, Assigned> {

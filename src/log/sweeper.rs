@@ -59,7 +59,7 @@ impl Inner {
         let meta = StreamMeta::of(&head);
         let mut ends_ms = None;
         if (meta.expiry().is_some() || meta.deleted)
-            && let Ok(path) = StreamPath::parse(&head.path)
+            && let Ok(path) = StreamPath::stored(&head.path)
         {
             let open = self.table.insert(OpenStream::load(&path, &head));
             if !self.is_alive(&open).await? {

@@ -55,6 +55,15 @@ async fn next_page(reader: &mut Reader) -> Arc<LivePage> {
     }
 }
 
+async fn next_encoded(reader: &mut Reader) -> Encoded {
+    let step = reader.next().await.unwrap();
+    assert!(matches!(step, Step::Encoded(_)), "{step:?}");
+    match step {
+        Step::Encoded(page) => page,
+        _ => unreachable!(),
+    }
+}
+
 async fn payloads(log: &Log, at: &str, after: u64) -> Vec<Bytes> {
     let page = log.read(&path(at), Offset(after), ALL).await.unwrap();
     page.records.into_iter().map(|record| record.payload).collect()
@@ -140,7 +149,7 @@ async fn a_page_is_encoded_once_for_all_its_readers() {
         ENCODED.fetch_add(1, Ordering::Relaxed);
         Bytes::from(records.len().to_string())
     };
-    let encoding = Encoding { name: "count", encode: count };
+    let encoding = Encoding { name: "count", encode: Encode::Records(count) };
     let Fixture { log, clock, .. } = fixture();
     append(&log, "a", &["1", "2", "3", "4", "5"]).await;
     let limit = PageLimit { records: 2, bytes: 1_000 };
@@ -164,6 +173,33 @@ async fn a_page_is_encoded_once_for_all_its_readers() {
         let gone = reader.with_encoding(encoding).next().await;
         assert!(matches!(gone, Err(ReadError::Trimmed { earliest: Offset(6) })), "{gone:?}");
     }
+}
+
+#[tokio::test]
+async fn those_who_waited_share_a_page_though_the_tail_has_moved_on() {
+    let encoding = Encoding {
+        name: "whole",
+        encode: Encode::Records(|records| Bytes::from(vec![0; records.len()])),
+    };
+    let Fixture { log, .. } = fixture();
+    append(&log, "a", &["1"]).await;
+    let at_tail = async || {
+        let reader = log.follow(&path("a"), Offset(1)).await.unwrap();
+        let mut reader = reader.with_encoding(encoding);
+        assert!(matches!(reader.next().await.unwrap(), Step::CaughtUp { .. }));
+        reader
+    };
+    let (mut quick, mut slow) = (at_tail().await, at_tail().await);
+    append(&log, "a", &["2", "3"]).await;
+    let one = next_encoded(&mut quick).await;
+    append(&log, "a", &["4"]).await;
+    let other = next_encoded(&mut slow).await;
+    assert_eq!(one.bytes.as_ptr(), other.bytes.as_ptr(), "one encoding for both");
+    assert_eq!((other.last, slow.at(), slow.lag()), (Offset(3), Offset(3), 1));
+    // One that comes later reads on to the tail at once.
+    let mut late = log.follow(&path("a"), Offset(1)).await.unwrap().with_encoding(encoding);
+    let page = next_encoded(&mut late).await;
+    assert_eq!((page.last, page.bytes.len()), (Offset(4), 3));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 pub use self::settings::Settings;
-use self::{listen::Acceptor, tasks::Tasks};
+use self::{listen::Acceptor, tasks::Tasks, webhooks::Webhooks};
 use crate::{
     clock::{Clock, SystemClock},
     http::{self, App},
@@ -18,12 +18,14 @@ use crate::{
     log::{self, Log, sweeper},
     metrics::Metrics,
     store::{Store, sled::SledStore},
+    subscription::{self, Subscriptions},
 };
 
 pub mod listen;
 pub mod settings;
 pub mod tasks;
 pub mod telemetry;
+pub mod webhooks;
 
 /// Runs a server until `stop` completes, or until it cannot go on.
 ///
@@ -103,8 +105,14 @@ pub async fn start_with(
             .await
             .with_context(|| format!("listening on {}", settings.listen))?;
     let addr = acceptor.addr().context("asking where the server listens")?;
-    let app = Arc::new(App::new(log.clone()).with_origins(settings.cors_origins.clone()));
+    let subscriptions = subscriptions(settings, &log, addr).await?;
+    let app = App::new(log.clone(), subscriptions.clone());
+    let app = Arc::new(app.with_origins(settings.cors_origins.clone()));
     let sweeping = log.clone();
+    tasks.service("subscriptions", async {
+        subscriptions.run().await;
+        Ok(())
+    });
     tasks.service("sweeper", async {
         sweeper::run(sweeping).await;
         Ok(())
@@ -116,6 +124,21 @@ pub async fn start_with(
     });
     tracing::info!(%addr, "listening");
     Ok(Running { addr, log, app, tasks, finish, abort })
+}
+
+/// The subscriptions on the log, read before anybody asks for them.
+async fn subscriptions(
+    settings: &Settings,
+    log: &Log,
+    addr: SocketAddr,
+) -> anyhow::Result<Subscriptions> {
+    let targets = settings.webhook_targets();
+    let public_url = settings.public_url(addr).map(Arc::from);
+    let with = subscription::Settings { targets, public_url };
+    let webhooks = Arc::new(Webhooks::new(targets)?);
+    let subscriptions = Subscriptions::new(log.clone(), webhooks, with);
+    subscriptions.load().await.context("reading the subscriptions")?;
+    Ok(subscriptions)
 }
 
 /// A server that runs.

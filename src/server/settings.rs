@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
+use crate::{limits, subscription::Targets};
 
 /// The port, unless told otherwise.
 pub const PORT: u16 = 4437;
@@ -31,6 +31,14 @@ pub struct Settings {
     pub log_filter: String,
     /// Origins whose pages may read and write, such as `https://app.example`; `*` is every origin.
     pub cors_origins: Vec<String>,
+    /// The URL under which workers reach the server, such as `https://log.example`. Unless given it
+    /// is the address it listens on, where that is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Webhooks may call this machine over plain HTTP, for development. Unless given they may
+    /// where the server listens on loopback only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_localhost: Option<bool>,
     /// Listens beyond loopback although there is no authentication.
     pub insecure_no_auth: bool,
 }
@@ -55,6 +63,8 @@ impl Default for Settings {
             log_format: LogFormat::default(),
             log_filter: "info".to_owned(),
             cors_origins: Vec::new(),
+            public_url: None,
+            webhook_localhost: None,
             insecure_no_auth: false,
         }
     }
@@ -75,6 +85,11 @@ pub enum SettingsError {
     /// Not an origin.
     #[error("{0:?} is no origin; write a scheme and a host, such as https://app.example, or *")]
     Origin(String),
+    /// Not a URL that paths can be put behind.
+    #[error(
+        "{0:?} is no public URL; write a scheme, a host and perhaps a path, such as https://log.example"
+    )]
+    PublicUrl(String),
     /// Not a span of time.
     #[error("{0:?} is not a span of time; write a number and ms, s, m, h, d or w, such as 30d")]
     Span(String),
@@ -95,8 +110,38 @@ impl Settings {
         if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(SettingsError::Origin(origin.clone()));
         }
+        if let Some(url) = self.public_url.as_ref().filter(|url| !is_base(url)) {
+            return Err(SettingsError::PublicUrl(url.clone()));
+        }
         Ok(())
     }
+
+    /// Whom webhooks may call.
+    #[must_use]
+    pub fn webhook_targets(&self) -> Targets {
+        let allowed = self.webhook_localhost.unwrap_or_else(|| self.listen.ip().is_loopback());
+        if allowed { Targets::Localhost } else { Targets::Public }
+    }
+
+    /// The URL under which workers reach a server that listens on `addr`, if that is known.
+    #[must_use]
+    pub fn public_url(&self, addr: SocketAddr) -> Option<String> {
+        if let Some(url) = &self.public_url {
+            return Some(url.trim_end_matches('/').to_owned());
+        }
+        (!addr.ip().is_unspecified()).then(|| format!("http://{addr}"))
+    }
+}
+
+/// Whether paths can be put behind a URL.
+fn is_base(text: &str) -> bool {
+    let url = url::Url::parse(text);
+    url.is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
 }
 
 /// Whether a text is an origin as browsers send it: a scheme and a host, without a path.
@@ -202,5 +247,30 @@ mod tests {
         assert_eq!(open.check(), Err(SettingsError::Exposed(open.listen)));
         assert_eq!(Settings { insecure_no_auth: true, ..open }.check(), Ok(()));
         assert_eq!(Settings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn workers_are_told_where_they_reach_the_server() {
+        let at = |text: &str| text.parse().unwrap();
+        let plain = Settings::default();
+        assert_eq!(plain.public_url(at("127.0.0.1:80")).as_deref(), Some("http://127.0.0.1:80"));
+        assert_eq!(plain.public_url(at("0.0.0.0:80")), None);
+        let given = Settings { public_url: Some("https://log.example/x/".to_owned()), ..plain };
+        assert_eq!(given.check(), Ok(()));
+        assert_eq!(given.public_url(at("0.0.0.0:80")).as_deref(), Some("https://log.example/x"));
+        for url in ["log.example", "ftp://log.example", "https://log.example?x", "https://"] {
+            let settings = Settings { public_url: Some(url.to_owned()), ..Settings::default() };
+            assert_eq!(settings.check(), Err(SettingsError::PublicUrl(url.to_owned())), "{url}");
+        }
+    }
+
+    #[test]
+    fn webhooks_call_this_machine_in_development_only() {
+        let local = Settings::default();
+        assert_eq!(local.webhook_targets(), Targets::Localhost);
+        let behind_a_proxy = Settings { webhook_localhost: Some(false), ..local };
+        assert_eq!(behind_a_proxy.webhook_targets(), Targets::Public);
+        let open = Settings { listen: "0.0.0.0:1".parse().unwrap(), ..Settings::default() };
+        assert_eq!(open.webhook_targets(), Targets::Public);
     }
 }

@@ -59,10 +59,18 @@ codes! {
     InvalidPath = "invalid_path", 400, never, "Invalid path";
     /// The body ended before it was complete.
     IncompleteBody = "incomplete_body", 400, again, "Incomplete body";
+    /// The subscription cannot be made or asked like this.
+    InvalidSubscription = "invalid_subscription", 400, never, "Invalid subscription";
+    /// The address of the webhook is none that the server calls.
+    WebhookUrlRejected = "webhook_url_rejected", 400, never, "Webhook address rejected";
+    /// The token is not one of this subscription.
+    TokenInvalid = "token_invalid", 401, never, "Invalid token";
     /// A younger epoch of the producer is at work.
     ProducerFenced = "producer_fenced", 403, never, "Producer fenced";
     /// No stream is there.
     StreamNotFound = "stream_not_found", 404, never, "No such stream";
+    /// No subscription has this id.
+    SubscriptionNotFound = "subscription_not_found", 404, never, "No such subscription";
     /// No such route.
     NotFound = "not_found", 404, never, "No such route";
     /// The route has other methods.
@@ -81,6 +89,16 @@ codes! {
     ProducerGap = "producer_gap", 409, never, "Producer gap";
     /// The writer's sequence does not grow.
     SeqConflict = "seq_conflict", 409, never, "Sequence conflict";
+    /// The subscription exists with another configuration.
+    SubscriptionExists = "subscription_exists", 409, never, "Subscription exists";
+    /// The wake is over.
+    WakeFenced = "wake_fenced", 409, never, "Wake over";
+    /// Another worker holds the lease.
+    AlreadyClaimed = "already_claimed", 409, again, "Already claimed";
+    /// There is nothing to claim.
+    NothingPending = "nothing_pending", 409, again, "Nothing pending";
+    /// The offset cannot be acknowledged.
+    InvalidAck = "invalid_ack", 409, never, "Invalid acknowledgement";
     /// The stream was deleted, and is kept for its forks.
     StreamGone = "stream_gone", 410, never, "Stream deleted";
     /// The records asked for are no longer kept.
@@ -107,6 +125,8 @@ codes! {
     TooManyProducers = "too_many_producers", 429, never, "Too many producers";
     /// The stream has as many forks as it takes.
     TooManyForks = "too_many_forks", 429, never, "Too many forks";
+    /// The server has as many subscriptions as it takes.
+    TooManySubscriptions = "too_many_subscriptions", 429, never, "Too many subscriptions";
     /// A defect of the server.
     Internal = "internal", 500, never, "Internal error";
     /// The queue of appends is full.

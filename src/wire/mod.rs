@@ -7,6 +7,7 @@ pub mod paths;
 pub mod problem;
 pub mod protocol;
 pub mod sse;
+pub mod subscription;
 
 /// The content type of JSON bodies.
 pub const JSON: &str = "application/json";

@@ -17,6 +17,27 @@ pub const STREAMS: &str = "/api/streams";
 pub const STREAM: &str = "/api/streams/{*path}";
 /// One stream, over the Durable Streams protocol.
 pub const PROTOCOL_STREAM: &str = "/v1/stream/{*path}";
+/// Subscriptions of the protocol, and what is asked of one.
+pub const SUBSCRIPTION: &str = "/v1/stream/__ds/subscriptions/{id}";
+/// Streams it follows by name.
+pub const SUBSCRIPTION_STREAMS: &str = "/v1/stream/__ds/subscriptions/{id}/streams";
+/// One of these.
+pub const SUBSCRIPTION_MEMBER: &str = "/v1/stream/__ds/subscriptions/{id}/streams/{*path}";
+/// Workers that are called come back here.
+pub const SUBSCRIPTION_CALLBACK: &str = "/v1/stream/__ds/subscriptions/{id}/callback";
+/// Workers that ask for the lease.
+pub const SUBSCRIPTION_CLAIM: &str = "/v1/stream/__ds/subscriptions/{id}/claim";
+/// Workers that have claimed, and are done.
+pub const SUBSCRIPTION_ACK: &str = "/v1/stream/__ds/subscriptions/{id}/ack";
+/// Workers that have claimed, and give it back.
+pub const SUBSCRIPTION_RELEASE: &str = "/v1/stream/__ds/subscriptions/{id}/release";
+/// The keys that sign requests to webhooks.
+pub const JWKS: &str = "/v1/stream/__ds/jwks.json";
+/// What else is asked below the server's own prefix.
+pub const CONTROL_REST: &str = "/v1/stream/__ds/{*rest}";
+/// The prefix itself.
+pub const CONTROL: &str = "/v1/stream/__ds";
+
 /// Closes a stream.
 pub const CLOSE: &str = "/api/close/{*path}";
 /// Events of a stream.
@@ -38,7 +59,8 @@ pub fn plain_session(path: &str) -> Option<&str> {
 /// The stream that a path of the protocol names, where nothing in it has to be decoded.
 #[must_use]
 pub fn plain_stream(path: &str) -> Option<&str> {
-    path.strip_prefix("/v1/stream/").filter(|path| !path.is_empty() && !path.contains('%'))
+    let stream = path.strip_prefix("/v1/stream/")?;
+    (!stream.is_empty() && !stream.contains('%') && !stream.starts_with("__ds")).then_some(stream)
 }
 
 /// `/api/streams/{path}`.
@@ -73,6 +95,12 @@ pub fn protocol_path(url: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+/// `/v1/stream/__ds/subscriptions/{id}/callback`.
+#[must_use]
+pub fn callback(id: &str) -> String {
+    SUBSCRIPTION_CALLBACK.replace("{id}", &escaped(id))
 }
 
 /// `/api/close/{path}`.
@@ -136,7 +164,7 @@ mod tests {
     #[test]
     fn a_plain_stream_is_what_stands_behind_the_prefix() {
         assert_eq!(plain_stream("/v1/stream/a/b"), Some("a/b"));
-        for path in ["/v1/stream/", "/v1/stream/a%20b", "/v1/streams/a", "/x"] {
+        for path in ["/v1/stream/", "/v1/stream/a%20b", "/v1/stream/__ds/a", "/v1/streams/a"] {
             assert_eq!(plain_stream(path), None, "{path}");
         }
     }

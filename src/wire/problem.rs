@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::code::Code;
+use super::{code::Code, subscription::ControlError};
 
 /// An error as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Problem {
     /// The `fromOffset` to go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_from: Option<u64>,
+    /// The same as the protocol's subscription APIs say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ControlError>,
 }
 
 impl Problem {
@@ -76,6 +79,7 @@ impl Problem {
             earliest: None,
             tail: None,
             resume_from: None,
+            error: None,
         }
     }
 

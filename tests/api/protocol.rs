@@ -12,10 +12,15 @@ use tower::ServiceExt as _;
 
 use crate::util::{Answer, TestApp};
 
-const A: &str = "/v1/stream/a";
+pub(crate) const A: &str = "/v1/stream/a";
 
 /// A request with headers, one a line.
-fn request(method: &str, uri: &str, headers: &str, body: impl Into<Body>) -> Request<Body> {
+pub(crate) fn request(
+    method: &str,
+    uri: &str,
+    headers: &str,
+    body: impl Into<Body>,
+) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(uri);
     for line in headers.lines().filter(|line| !line.trim().is_empty()) {
         let (name, value) = line.split_once(':').unwrap();
@@ -24,12 +29,18 @@ fn request(method: &str, uri: &str, headers: &str, body: impl Into<Body>) -> Req
     request.body(body.into()).unwrap()
 }
 
-async fn send(app: &TestApp, method: &str, uri: &str, headers: &str, body: &'static str) -> Answer {
+pub(crate) async fn send(
+    app: &TestApp,
+    method: &str,
+    uri: &str,
+    headers: &str,
+    body: &'static str,
+) -> Answer {
     app.send(request(method, uri, headers, body)).await
 }
 
 /// The status and what the protocol says in headers, in one line.
-fn said(answer: &Answer) -> String {
+pub(crate) fn said(answer: &Answer) -> String {
     let headers = answer.headers.iter().filter(|(name, _)| {
         ["stream-", "producer-"].iter().any(|begin| name.as_str().starts_with(begin))
     });
@@ -39,7 +50,7 @@ fn said(answer: &Answer) -> String {
     format!("{} {}", answer.status.as_u16(), said.join(" "))
 }
 
-async fn text(app: &TestApp) {
+pub(crate) async fn text(app: &TestApp) {
     let created = send(app, "PUT", A, "content-type: text/plain", "").await;
     assert_eq!(created.status, 201);
 }
@@ -153,7 +164,7 @@ async fn server_sent_events_pair_data_with_control_and_end_after_a_minute() {
         assert_eq!(
             events,
             format!(
-                "event: data\n{data}\n\nid: 0000000000000002\nevent: control\n\
+                "retry: 1000\n\nevent: data\n{data}\n\nid: 0000000000000002\nevent: control\n\
                  data:{{\"streamNextOffset\":\"0000000000000002\","
             )
         );

@@ -15,6 +15,9 @@ use scrollback::{
     metrics::Metrics,
     session::Ids,
     store::{Store, memory::MemoryStore},
+    subscription::{
+        self, Missed, Post, Posting, Request as WebhookRequest, Subscriptions, Targets,
+    },
 };
 use tower::ServiceExt;
 
@@ -34,6 +37,16 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// Webhooks that nobody answers.
+#[derive(Debug)]
+struct Nobody;
+
+impl Post for Nobody {
+    fn post(&self, _: WebhookRequest) -> Posting<'_> {
+        Box::pin(async { Err(Missed("nobody is there".to_owned())) })
+    }
+}
+
 impl TestApp {
     pub(crate) fn new() -> Self {
         Self::with(|app| app)
@@ -47,7 +60,11 @@ impl TestApp {
         let clock = ManualClock::at(NOW_MS);
         let metrics = Arc::new(Metrics::default());
         let log = Log::new(store, clock.clone(), Settings::default(), metrics);
-        Self { app: Arc::new(change(App::new(log).with_ids(Ids::counting()))), clock }
+        let public_url = Some(Arc::from("https://log.example"));
+        let settings = subscription::Settings { targets: Targets::Public, public_url };
+        let subscriptions = Subscriptions::new(log.clone(), Arc::new(Nobody), settings);
+        let app = App::new(log, subscriptions).with_ids(Ids::counting());
+        Self { app: Arc::new(change(app)), clock }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

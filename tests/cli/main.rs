@@ -9,4 +9,5 @@ mod offline;
 mod producer;
 mod serve;
 mod slow;
+mod subscriptions;
 mod util;

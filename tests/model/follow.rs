@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scrollback::{
     clock::ManualClock,
-    log::{Encoding, Log, Offset, Step, StreamSpec},
+    log::{Encode, Encoding, Log, Offset, Step, StreamSpec},
     metrics::Metrics,
     store::{PageLimit, Store, memory::MemoryStore, sled::SledStore},
 };
@@ -18,7 +18,9 @@ const RECORDS: u64 = 300;
 /// An encoding that shows which records were encoded.
 const OFFSETS: Encoding = Encoding {
     name: "offsets",
-    encode: |records| records.iter().flat_map(|record| record.offset.0.to_be_bytes()).collect(),
+    encode: Encode::Records(|records| {
+        records.iter().flat_map(|record| record.offset.0.to_be_bytes()).collect()
+    }),
 };
 
 /// Reads to the end of the stream, leaving after every few steps and coming back at the offset it

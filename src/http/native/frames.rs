@@ -4,13 +4,13 @@ use axum::body::Bytes;
 use serde::Serialize;
 
 use crate::{
-    log::{Encoding, Record},
+    log::{Encode, Encoding, Record},
     session::{Filter, Stored, View},
     wire::sse,
 };
 
 /// Session SSE, as readers without a filter share it.
-pub(super) const SESSION: Encoding = Encoding { name: "session", encode };
+pub(super) const SESSION: Encoding = Encoding { name: "session", encode: Encode::Records(encode) };
 
 fn encode(records: &[Record]) -> Bytes {
     let bytes = records.iter().map(|record| record.payload.len()).sum();

@@ -90,8 +90,19 @@ pub(super) fn records(media_type: &str, body: &Bytes) -> Result<Vec<Bytes>, Fail
     if media_type == JSON {
         return Ok(json::flatten(body)?);
     }
-    let cut = |from: usize| body.slice(from..body.len().min(from + limits::RECORD_BYTES_MAX));
-    Ok((0..body.len()).step_by(limits::RECORD_BYTES_MAX).map(cut).collect())
+    let is_text = media_type.starts_with("text/");
+    let (mut records, mut rest) = (Vec::new(), body.clone());
+    while !rest.is_empty() {
+        let at = limits::RECORD_BYTES_MAX.min(rest.len());
+        records.push(rest.split_to(if is_text { char_boundary(&rest, at) } else { at }));
+    }
+    Ok(records)
+}
+
+/// The last place up to `at` that lies between two characters of UTF-8; `at` where none is near.
+fn char_boundary(text: &[u8], at: usize) -> usize {
+    let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    (at.saturating_sub(3)..=at).rev().find(|at| !is_inside(at)).unwrap_or(at)
 }
 
 async fn answer(app: &App, path: &StreamPath, append: Append) -> Result<Response, Fail> {
@@ -138,4 +149,23 @@ fn refused(error: AppendError) -> Fail {
     };
     let fail = Fail::from(error);
     headers.into_iter().fold(fail, |fail, (name, value)| fail.header(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_between_characters_and_other_bytes_anywhere() {
+        let text = Bytes::from("€".repeat(100_000));
+        let sizes = |media_type| -> Vec<usize> {
+            records(media_type, &text).unwrap().iter().map(Bytes::len).collect()
+        };
+        assert_eq!(sizes("text/plain"), [262_143, 37_857]);
+        assert_eq!(sizes("application/octet-stream"), [262_144, 37_856]);
+        // What is no UTF-8 is cut all the same.
+        let noise = Bytes::from(vec![0x80; 300_000]);
+        let cut: Vec<_> = records("text/plain", &noise).unwrap();
+        assert_eq!(cut.iter().map(Bytes::len).collect::<Vec<_>>(), [262_144, 37_856]);
+    }
 }

@@ -3,9 +3,10 @@
 
 use axum::body::Bytes;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::BytesMut;
 
 use crate::{
-    log::{Encoding, JSON, Record},
+    log::{Encode, Encoding, JSON, Record},
     wire,
 };
 
@@ -30,23 +31,61 @@ impl Form {
         }
     }
 
-    /// The body of a page.
-    pub(super) fn body(self, records: &[Record]) -> Bytes {
-        match (self, records) {
-            (Self::Json, _) => array(records).into(),
-            // One record needs no copy.
-            (_, [record]) => record.payload.clone(),
-            _ => joined(records).into(),
+    /// The body of a page, as its readers share it.
+    pub(super) fn body(self) -> Encoding {
+        match self {
+            Self::Json => Encoding { name: "protocol-array", encode: Encode::Records(array) },
+            Self::Text | Self::Binary => {
+                Encoding { name: "protocol-bytes", encode: Encode::Records(joined) }
+            }
         }
     }
 
-    /// The `data` event of a page, as its readers share it.
-    pub(super) fn event(self) -> Encoding {
+    /// The body of a page without records.
+    pub(super) fn nothing(self) -> Bytes {
         match self {
-            Self::Json => Encoding { name: "protocol-json", encode: json_event },
-            Self::Text => Encoding { name: "protocol-text", encode: text_event },
-            Self::Binary => Encoding { name: "protocol-base64", encode: binary_event },
+            Self::Json => Bytes::from_static(b"[]"),
+            Self::Text | Self::Binary => Bytes::new(),
         }
+    }
+
+    /// The first page of a body that goes on: as [`Form::body`] has it, with its end open.
+    pub(super) fn opened(self, page: &Bytes) -> Bytes {
+        match self {
+            Self::Json => page.slice(..page.len().saturating_sub(1)),
+            Self::Text | Self::Binary => page.clone(),
+        }
+    }
+
+    /// A page behind others in the same body.
+    pub(super) fn continued(self, page: &Bytes) -> Bytes {
+        match self {
+            Self::Json => {
+                let mut out = BytesMut::with_capacity(page.len());
+                out.extend_from_slice(b",");
+                out.extend_from_slice(page.get(1..page.len().saturating_sub(1)).unwrap_or(b""));
+                out.freeze()
+            }
+            Self::Text | Self::Binary => page.clone(),
+        }
+    }
+
+    /// What closes such a body.
+    pub(super) fn end(self) -> Bytes {
+        match self {
+            Self::Json => Bytes::from_static(b"]"),
+            Self::Text | Self::Binary => Bytes::new(),
+        }
+    }
+
+    /// The `data` event of a page, as its readers share it; nothing where there is no text yet.
+    pub(super) fn event(self) -> Encoding {
+        let (name, encode) = match self {
+            Self::Json => ("protocol-json", Encode::Records(json_event)),
+            Self::Text => ("protocol-text", Encode::Text(text_event)),
+            Self::Binary => ("protocol-base64", Encode::Records(binary_event)),
+        };
+        Encoding { name, encode }
     }
 }
 
@@ -54,15 +93,15 @@ fn size(records: &[Record]) -> usize {
     records.iter().map(|record| record.payload.len() + 1).sum()
 }
 
-fn joined(records: &[Record]) -> Vec<u8> {
+fn joined(records: &[Record]) -> Bytes {
     let mut out = Vec::with_capacity(size(records));
     for record in records {
         out.extend_from_slice(&record.payload);
     }
-    out
+    out.into()
 }
 
-fn array(records: &[Record]) -> Vec<u8> {
+fn array(records: &[Record]) -> Bytes {
     let mut out = Vec::with_capacity(size(records) + 2);
     out.push(b'[');
     for (record, index) in records.iter().zip(0..) {
@@ -72,15 +111,15 @@ fn array(records: &[Record]) -> Vec<u8> {
         out.extend_from_slice(&record.payload);
     }
     out.push(b']');
-    out
+    out.into()
 }
 
 fn json_event(records: &[Record]) -> Bytes {
     event(&array(records))
 }
 
-fn text_event(records: &[Record]) -> Bytes {
-    event(&joined(records))
+fn text_event(text: &str) -> Bytes {
+    if text.is_empty() { Bytes::new() } else { event(text.as_bytes()) }
 }
 
 fn binary_event(records: &[Record]) -> Bytes {
@@ -107,26 +146,21 @@ mod tests {
         Record { offset: Offset(1), position: Position(1), timestamp_ms: 0, payload }
     }
 
-    fn shown(form: Form, payloads: &[&'static str]) -> String {
-        let records: Vec<Record> = payloads.iter().map(|payload| record(payload)).collect();
-        String::from_utf8((form.event().encode)(&records).to_vec()).unwrap()
-    }
-
     #[test]
     fn messages_are_an_array_and_bytes_are_joined() {
-        assert_eq!(Form::Json.body(&[record("1"), record(r#"{"a" : 2}"#)]), r#"[1,{"a" : 2}]"#);
-        assert_eq!(Form::Json.body(&[]), "[]");
-        assert_eq!(Form::Text.body(&[record("ab"), record("c")]), "abc");
-        assert_eq!(Form::Binary.body(&[]), "");
+        assert_eq!(array(&[record("1"), record(r#"{"a" : 2}"#)]), r#"[1,{"a" : 2}]"#);
+        assert_eq!(joined(&[record("ab"), record("c")]), "abc");
+        assert_eq!((Form::Json.nothing(), Form::Text.nothing()), (array(&[]), joined(&[])));
     }
 
     #[test]
     fn no_line_end_in_the_data_ends_the_event() {
-        let text = shown(Form::Text, &["a\nb\r\nc\rd\r\n\r\nevent: control"]);
         assert_eq!(
-            text,
+            text_event("a\nb\r\nc\rd\r\n\r\nevent: control"),
             "event: data\ndata:a\ndata:b\ndata:c\ndata:d\ndata:\ndata:event: control\n\n"
         );
-        assert_eq!(shown(Form::Binary, &["\0"]), "event: data\ndata:AA==\n\n");
+        assert_eq!(text_event(""), "");
+        assert_eq!(binary_event(&[record("\0")]), "event: data\ndata:AA==\n\n");
+        assert_eq!(json_event(&[record("1\n")]), "event: data\ndata:[1\ndata:]\n\n");
     }
 }

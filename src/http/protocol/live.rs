@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{
     encode::Form,
     headers::{set, set_closed, set_next, wrong},
-    read::{LIMIT, answer},
+    read::{LIMIT, Run, answer},
 };
 use crate::{
     http::{App, error::Fail, extract::event_stream, state::Seat},
@@ -59,7 +59,9 @@ pub(super) async fn long_poll(
     place: Place,
 ) -> Result<Response, Fail> {
     let _seat = app.seat()?;
-    let mut reader = app.log().follow(path, place.after).await?.with_limit(LIMIT);
+    let form = Form::of(essence(&info.spec.content_type));
+    let reader = app.log().follow(path, place.after).await?;
+    let mut reader = reader.with_limit(LIMIT).with_encoding(form.body());
     let clock = app.log().clock();
     let mut waited = clock.sleep(limits::LONG_POLL_WAIT);
     let mut stopping = std::pin::pin!(app.stopping().cancelled());
@@ -70,16 +72,16 @@ pub(super) async fn long_poll(
             () = &mut stopping => break nothing(place.after, info.closed),
         };
         match step {
-            Step::Page(page) => {
-                let page = crate::log::Page { records: page.records.clone(), tail: page.tail };
-                break answer(&info, place.after, &page);
+            Step::Encoded(page) => {
+                let run = Run { after: place.after, last: page.last, at_tail: reader.lag() == 0 };
+                break answer(&info, run, page.bytes);
             }
             Step::Closed { tail } => break nothing(tail, true),
             Step::Deleted => {
                 app.log().info(path).await?;
                 break nothing(place.after, false);
             }
-            Step::CaughtUp { .. } | Step::Encoded(_) => {}
+            Step::CaughtUp { .. } | Step::Page(_) => {}
         }
     };
     let cursor = HeaderValue::from(cursor_of(&app, place.cursor));
@@ -98,7 +100,8 @@ fn nothing(at: Offset, closed: bool) -> Response {
     response
 }
 
-/// Server-sent events: each page as one `data` event, followed by a `control` event.
+/// Server-sent events: each page as one `data` event, followed by a `control` event. Text comes
+/// in whole characters.
 pub(super) async fn events(
     app: Arc<App>,
     path: &StreamPath,
@@ -153,6 +156,8 @@ fn frames(mut live: Live, first: Step) -> impl Stream<Item = Result<Bytes, Infal
         let mut over = clock.sleep(limits::PROTOCOL_SSE_LASTS);
         let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
         let mut next = Some(Ok(first));
+        // For event sources: others have times of their own.
+        yield Ok(Bytes::from_static(b"retry: 1000\n\n"));
         loop {
             let step = match next.take() {
                 Some(first) => first,
@@ -170,7 +175,10 @@ fn frames(mut live: Live, first: Step) -> impl Stream<Item = Result<Bytes, Infal
             };
             match step {
                 Ok(Step::Encoded(page)) => {
-                    yield Ok(page.bytes.clone());
+                    // Half a character is no text yet.
+                    if !page.bytes.is_empty() {
+                        yield Ok(page.bytes.clone());
+                    }
                     yield Ok(live.behind(&page));
                 }
                 Ok(Step::CaughtUp { .. }) => {

@@ -1,7 +1,8 @@
 //! The Durable Streams protocol at `/v1/stream/{path}`: create, fork, append, read, follow,
-//! close and delete, on the same streams as everything else. Not there yet: subscriptions.
+//! close and delete, on the same streams as everything else. Its subscriptions are next door.
 
 pub(super) mod append;
+pub(super) mod catch_up;
 pub(super) mod create;
 mod encode;
 mod headers;

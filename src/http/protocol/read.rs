@@ -6,14 +6,14 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+        HeaderValue,
+        header::{CACHE_CONTROL, ETAG},
     },
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
 use super::{
-    encode::Form,
+    catch_up,
     headers::{set, set_closed, set_content_type, set_expiry, set_next},
     live,
 };
@@ -25,7 +25,7 @@ use crate::{
         params::{Params, wrong},
     },
     limits,
-    log::{Offset, Page, PageLimit, StreamInfo, StreamPath, essence},
+    log::{Offset, PageLimit, StreamInfo},
     wire::protocol::{self, Start},
 };
 
@@ -34,8 +34,9 @@ const CACHED: HeaderValue =
     HeaderValue::from_static("private, max-age=60, stale-while-revalidate=300");
 /// What ends at the tail is stale with the next append.
 const FRESH: HeaderValue = HeaderValue::from_static("private, no-cache");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
+/// How much of a stream is in memory for one reader.
 pub(super) const LIMIT: PageLimit =
     PageLimit { records: limits::PROTOCOL_PAGE_RECORDS, bytes: limits::PROTOCOL_PAGE_BYTES };
 
@@ -67,7 +68,7 @@ pub(in crate::http) async fn read(
         None => {
             let now = start == Some(Start::Now);
             let after = after.unwrap_or_else(|| beginning(&info));
-            page(&app, &path, &info, after, now, &parts.headers).await
+            catch_up::page(app, &path, &info, after, now, &parts.headers).await
         }
         Some("long-poll") => {
             let place = live::Place { after: after.ok_or_else(missing)?, cursor };
@@ -92,41 +93,25 @@ fn start_of(text: &str) -> Result<Start, Fail> {
     })
 }
 
-async fn page(
-    app: &App,
-    path: &StreamPath,
-    info: &StreamInfo,
-    after: Offset,
-    now: bool,
-    asked: &HeaderMap,
-) -> Result<Response, Fail> {
-    if now {
-        app.log().note_use(path).await?;
-        let page = Page { records: Vec::new(), tail: info.tail };
-        let mut response = answer(info, info.tail, &page);
-        response.headers_mut().remove(ETAG);
-        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-        return Ok(response);
-    }
-    let page = app.log().read(path, after, LIMIT).await?;
-    let mut response = answer(info, after, &page);
-    let same = matches_tag(asked, response.headers().get(ETAG));
-    if same {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = Body::empty();
-        response.headers_mut().remove(CONTENT_TYPE);
-    }
-    Ok(response)
+/// Which records an answer holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// The place before them.
+    pub(super) after: Offset,
+    /// The last of them.
+    pub(super) last: Offset,
+    /// Nothing lies behind them.
+    pub(super) at_tail: bool,
 }
 
-/// A page with its headers.
-pub(super) fn answer(info: &StreamInfo, after: Offset, page: &Page) -> Response {
-    let last = page.records.last().map_or(after, |record| record.offset);
-    let at_tail = last >= page.tail;
-    // Closed was asked before the page was read: what it ended with is in the page.
-    let ended = info.closed && at_tail;
-    let mut response =
-        Form::of(essence(&info.spec.content_type)).body(&page.records).into_response();
+/// A page with its headers. They are made for each reader: a body may be as old as its cache,
+/// but what is said of the tail is not.
+pub(super) fn answer(info: &StreamInfo, run: Run, body: impl Into<Body>) -> Response {
+    let Run { after, last, at_tail } = run;
+    // Closed was asked together with the tail, and before the page was read: a closed stream
+    // ends where it ended then.
+    let ended = info.closed && last >= info.tail;
+    let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     set_content_type(headers, &info.spec.content_type);
     set_next(headers, last);
@@ -134,21 +119,19 @@ pub(super) fn answer(info: &StreamInfo, after: Offset, page: &Page) -> Response 
     if at_tail {
         set(headers, protocol::UP_TO_DATE, HeaderValue::from_static("true"));
     }
-    let closed = if ended { ":c" } else { "" };
-    let tag = format!("\"{:016x}:{after}:{last}{closed}\"", info.epoch);
+    // What headers say of the tail is part of the tag: a client keeps the old ones after a 304.
+    let tail = match (ended, at_tail) {
+        (true, _) => ":c",
+        (false, true) => ":t",
+        (false, false) => "",
+    };
+    let tag = format!("\"{:016x}:{after}:{last}{tail}\"", info.epoch);
     if let Ok(value) = HeaderValue::from_str(&tag) {
         headers.insert(ETAG, value);
     }
     let fixed = !at_tail || ended;
     headers.insert(CACHE_CONTROL, if fixed { CACHED } else { FRESH });
     response
-}
-
-fn matches_tag(asked: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
-    let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else { return false };
-    let tags = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = tags.flat_map(|value| value.split(',')).map(str::trim);
-    tags.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
 }
 
 /// What is known of a stream, without its content.

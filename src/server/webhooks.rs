@@ -1,0 +1,134 @@
+//! Requests to webhooks, over HTTPS.
+//!
+//! Invariant: a connection goes only where `subscription::target` allows: the URL is checked
+//! again, each address its name stands for is checked when the connection is made, no redirect is
+//! followed, and no proxy of the environment is used.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use bytes::BytesMut;
+use reqwest::{
+    Client,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::CONTENT_TYPE,
+    redirect,
+};
+
+use crate::{
+    limits,
+    subscription::{
+        Answer, Missed, Post, Posting, Request, Targets,
+        target::{self, is_localhost, is_public},
+    },
+    tls,
+    wire::{JSON, subscription::SIGNATURE},
+};
+
+/// Calls webhooks.
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    client: Client,
+    targets: Targets,
+}
+
+impl Webhooks {
+    /// Calls those that `targets` allows.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    pub fn new(targets: Targets) -> anyhow::Result<Self> {
+        tls::choose();
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Guarded { targets })
+            .connect_timeout(limits::WEBHOOK_CONNECT_WITHIN)
+            .user_agent(concat!("scrollback/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("preparing to call webhooks")?;
+        Ok(Self { client, targets })
+    }
+
+    async fn send(&self, request: Request) -> Result<Answer, Missed> {
+        let url = target::check(&request.url, self.targets).map_err(missed)?;
+        let posting = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, JSON)
+            .header(SIGNATURE, request.signature)
+            .body(request.body)
+            .send();
+        let mut response = posting.await.map_err(missed)?;
+        let mut body = BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(missed)? {
+            body.extend_from_slice(&piece);
+            if body.len() > limits::WEBHOOK_ANSWER_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(Answer { status: response.status().as_u16(), body: body.freeze() })
+    }
+}
+
+impl Post for Webhooks {
+    fn post(&self, request: Request) -> Posting<'_> {
+        Box::pin(self.send(request))
+    }
+}
+
+/// The error with its causes: what a library says first is seldom the reason.
+fn missed(error: impl std::error::Error + Send + Sync + 'static) -> Missed {
+    Missed(format!("{:#}", anyhow::Error::new(error)))
+}
+
+/// Names are looked up by the system, and stand only for addresses that may be called.
+#[derive(Debug)]
+struct Guarded {
+    targets: Targets,
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let targets = self.targets;
+        Box::pin(async move {
+            let name = name.as_str().to_owned();
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed = allowed(&name, found, targets);
+            if allowed.is_empty() {
+                return Err(format!("{name} stands for no address that may be called").into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn allowed(
+    name: &str,
+    found: impl Iterator<Item = SocketAddr>,
+    targets: Targets,
+) -> Vec<SocketAddr> {
+    let is_own = targets == Targets::Localhost && is_localhost(name);
+    let may_be_called = |address: &SocketAddr| {
+        if is_own { address.ip().is_loopback() } else { is_public(address.ip()) }
+    };
+    found.filter(may_be_called).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_name_does_not_stand_for_a_local_address() {
+        let addresses = ["10.0.0.1:0", "93.184.215.14:0", "127.0.0.1:0", "[::1]:0"];
+        let found = || addresses.iter().map(|text| text.parse().unwrap());
+        for targets in [Targets::Public, Targets::Localhost] {
+            let allowed = allowed("worker.example", found(), targets);
+            assert_eq!(allowed, ["93.184.215.14:0".parse().unwrap()]);
+        }
+        let own = allowed("localhost", found(), Targets::Localhost);
+        assert_eq!(own, ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()]);
+        assert_eq!(allowed("localhost", found(), Targets::Public).len(), 1);
+    }
+}

@@ -1,0 +1,131 @@
+//! Patterns over stream paths: `*` is one segment, `**` is any number of them, none included
+//! (protocol, section 6.2). Pure.
+//!
+//! Invariant: matching takes at most as many steps as the pattern has segments times those of the
+//! path, whatever the pattern.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::{PathError, StreamPath};
+
+/// A pattern over stream paths, such as `sessions/*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Checks a pattern: it is written as a path is.
+    ///
+    /// # Errors
+    /// The first rule of paths that it breaks.
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        let text = text.trim_matches('/');
+        StreamPath::parse(text).map(|path| Self(path.shared()))
+    }
+
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a path is one of those that the pattern stands for.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        let pattern: Vec<&str> = self.0.split('/').collect();
+        let path: Vec<&str> = path.split('/').collect();
+        let (mut at, mut reached) = (0, 0);
+        // Where the last `**` stood, and how much of the path it takes so far.
+        let mut open: Option<(usize, usize)> = None;
+        while let Some(segment) = path.get(reached) {
+            match pattern.get(at) {
+                Some(&"**") => {
+                    open = Some((at, reached));
+                    at += 1;
+                }
+                Some(&wanted) if wanted == "*" || wanted == *segment => {
+                    at += 1;
+                    reached += 1;
+                }
+                _ => {
+                    let Some((stars, taken)) = open else { return false };
+                    open = Some((stars, taken + 1));
+                    at = stars + 1;
+                    reached = taken + 1;
+                }
+            }
+        }
+        pattern.iter().skip(at).all(|segment| *segment == "**")
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Pattern::parse(pattern).unwrap().matches(path)
+    }
+
+    /// The definition, word for word.
+    fn by_definition(pattern: &[&str], path: &[&str]) -> bool {
+        match (pattern.split_first(), path.split_first()) {
+            (None, None) => true,
+            (Some((&"**", rest)), _) => {
+                (0..=path.len()).any(|taken| by_definition(rest, &path[taken..]))
+            }
+            (Some((&wanted, rest)), Some((&segment, further))) => {
+                (wanted == "*" || wanted == segment) && by_definition(rest, further)
+            }
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn one_star_is_one_segment_and_two_are_any_number() {
+        for (pattern, path, expected) in [
+            ("events/*", "events/a", true),
+            ("events/*", "events", false),
+            ("events/*", "events/a/b", false),
+            ("events/**", "events", true),
+            ("events/**", "events/a/b", true),
+            ("**", "a", true),
+            ("**/b", "b", true),
+            ("**/b", "a/a/b", true),
+            ("a/**/c/*", "a/b/c/c/d", true),
+            ("a/**/c", "a/b", false),
+            ("a*", "ab", false),
+            ("/events/*/", "events/a", true),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_keeps_the_rules_of_paths() {
+        for pattern in ["", "/", "a//b", "a/../b", "__ds/*", "a\0"] {
+            assert!(Pattern::parse(pattern).is_err(), "{pattern:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_the_definition(
+            pattern in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..8),
+            path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..10),
+        ) {
+            let found = matches(&pattern.join("/"), &path.join("/"));
+            prop_assert_eq!(found, by_definition(&pattern, &path));
+        }
+    }
+}

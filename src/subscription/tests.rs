@@ -1,0 +1,525 @@
+//! Subscriptions over a log in memory, a clock that stands still, and webhooks that answer as a
+//! test says. A restart is a second set of subscriptions on the same log.
+
+use std::{collections::VecDeque, future::Future, pin::pin, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    clock::{Clock, ManualClock},
+    limits,
+    log::{self, Append, NewRecord, Offset, PageLimit, StreamPath, StreamSpec},
+    metrics::Metrics,
+    store::memory::MemoryStore,
+};
+
+const NOW_MS: u64 = 1_795_200_000_000;
+const URL: &str = "https://worker.example/hook";
+
+/// Answers in the order they were put in; without one a request stays open.
+#[derive(Debug, Default)]
+struct Hook {
+    asked: Mutex<Vec<Request>>,
+    answers: Mutex<VecDeque<Result<Answer, Missed>>>,
+}
+
+impl Hook {
+    fn says(&self, status: u16, body: &'static str) {
+        self.answers.lock().push_back(Ok(Answer { status, body: body.into() }));
+    }
+
+    fn bodies(&self) -> Vec<Value> {
+        self.asked.lock().iter().map(|asked| serde_json::from_slice(&asked.body).unwrap()).collect()
+    }
+}
+
+impl Post for Hook {
+    fn post(&self, request: Request) -> Posting<'_> {
+        self.asked.lock().push(request);
+        match self.answers.lock().pop_front() {
+            Some(answer) => Box::pin(async { answer }),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+struct Desk {
+    log: Log,
+    clock: Arc<ManualClock>,
+    hook: Arc<Hook>,
+    subscriptions: Subscriptions,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let (clock, metrics) = (ManualClock::at(NOW_MS), Arc::new(Metrics::default()));
+        let store = Arc::new(MemoryStore::default());
+        let log = Log::new(store, clock.clone(), log::Settings::default(), metrics);
+        let hook = Arc::new(Hook::default());
+        let subscriptions = subscriptions(&log, &hook);
+        Self { log, clock, hook, subscriptions }
+    }
+
+    /// What a restart leaves: the log, and nothing else.
+    async fn restarted(self) -> Self {
+        let hook = Arc::new(Hook::default());
+        let subscriptions = subscriptions(&self.log, &hook);
+        subscriptions.load().await.unwrap();
+        Self { hook, subscriptions, ..self }
+    }
+
+    async fn append(&self, path: &str) -> u64 {
+        let record = NewRecord { id: None, payload: "1".into() };
+        let append = self.log.append(&stream(path), Append::json([record])).await;
+        append.unwrap().tail.0
+    }
+
+    /// Lets the task of subscriptions do what it can without time passing.
+    async fn settle(&self) {
+        let mut running = pin!(self.subscriptions.clone().run());
+        for _ in 0..200 {
+            tokio::select! {
+                biased;
+                () = &mut running => {}
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+
+    /// The same, then time passes, then the same again, on one task: requests that are open stay
+    /// open.
+    async fn settle_and_pass(&self, span: Duration) {
+        let mut running = pin!(self.subscriptions.clone().run());
+        for step in 0..400 {
+            if step == 200 {
+                self.clock.advance(span);
+            }
+            tokio::select! {
+                biased;
+                () = &mut running => {}
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+
+    async fn put(&self, id: &str, pattern: &str, delivery: Delivery) -> View {
+        let config = Config::new(Some(pattern), &[], delivery, Some(1_000), None).unwrap();
+        self.subscriptions.put(id, config).await.unwrap().0
+    }
+
+    async fn acked(&self, id: &str) -> Vec<(String, String)> {
+        let view = self.subscriptions.get(id).await.unwrap();
+        let acked = |link: &Followed| (link.path.to_string(), link.acked_offset.clone());
+        view.followed.iter().map(acked).collect()
+    }
+
+    async fn ack(&self, id: &str, door: Door, wake: &Value, done: bool) -> Result<bool, String> {
+        let text = |name: &str| wake[name].as_str().unwrap_or_default().to_owned();
+        let token = if door == Door::Ack { text("token") } else { text("callback_token") };
+        let offset = |link: &Value| link["tail_offset"].as_str().unwrap().parse().unwrap();
+        let acks = wake["streams"].as_array().unwrap().iter();
+        let given = Acknowledgement {
+            token,
+            wake_id: text("wake_id"),
+            generation: wake["generation"].as_u64().unwrap(),
+            acks: acks.map(|link| (link["path"].as_str().unwrap().into(), offset(link))).collect(),
+            done,
+        };
+        let acked = self.subscriptions.acknowledge(id, door, given).await;
+        acked.map_err(|error| error.to_string())
+    }
+
+    async fn claim(&self, id: &str, worker: &str) -> Result<Value, String> {
+        let claimed = self.subscriptions.claim(id, worker).await;
+        claimed.map(|claimed| json!(claimed)).map_err(|error| error.to_string())
+    }
+
+    async fn wakes(&self) -> Vec<Value> {
+        let limit = PageLimit { records: 100, bytes: 1 << 20 };
+        let page = self.log.read(&stream("wake"), Offset::ZERO, limit).await.unwrap();
+        page.records.iter().map(|record| serde_json::from_slice(&record.payload).unwrap()).collect()
+    }
+}
+
+fn subscriptions(log: &Log, hook: &Arc<Hook>) -> Subscriptions {
+    let public_url = Some(Arc::from("https://log.example"));
+    let settings = Settings { targets: Targets::Public, public_url };
+    Subscriptions::new(log.clone(), hook.clone(), settings)
+}
+
+fn stream(path: &str) -> StreamPath {
+    StreamPath::parse(path).unwrap()
+}
+
+fn webhook() -> Delivery {
+    Delivery::Webhook { url: Arc::from(URL) }
+}
+
+fn pull_wake() -> Delivery {
+    Delivery::PullWake { wake_stream: Arc::from("wake") }
+}
+
+fn offset(number: u64) -> String {
+    format!("{number:016}")
+}
+
+#[tokio::test]
+async fn streams_that_exist_are_followed_from_their_tail_and_new_ones_from_their_beginning() {
+    let desk = Desk::new();
+    desk.append("events/old").await;
+    desk.append("events/old").await;
+    let view = desk.put("s", "events/*", pull_wake()).await;
+    assert_eq!(view.followed.len(), 1);
+    assert_eq!(desk.acked("s").await, [("events/old".to_owned(), offset(2))]);
+    assert_eq!(desk.claim("s", "w").await, Err("all records are acknowledged".to_owned()));
+    desk.append("events/new").await;
+    desk.append("other").await;
+    let claimed = desk.claim("s", "w").await.unwrap();
+    assert_eq!(claimed["streams"][0]["path"], "events/new");
+    assert_eq!(claimed["streams"][0]["acked_offset"], offset(0));
+    assert_eq!(claimed["streams"][0]["has_pending"], true);
+    assert_eq!(claimed["streams"][1]["has_pending"], false);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_done_at_once_has_acknowledged_what_it_was_told_of() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.hook.says(200, r#"{"done":true}"#);
+    desk.settle().await;
+    assert_eq!(desk.acked("s").await, [("events/a".to_owned(), offset(1))]);
+    let asked = desk.hook.asked.lock()[0].clone();
+    assert_eq!(&*asked.url, URL);
+    assert!(asked.signature.starts_with("t=1795200000,kid=ds_"), "{}", asked.signature);
+    let body = &desk.hook.bodies()[0];
+    assert_eq!(body["callback_url"], "https://log.example/v1/stream/__ds/subscriptions/s/callback");
+    assert_eq!(body["generation"], 1);
+    // Nothing is left to do, so nobody is woken.
+    desk.settle_and_pass(Duration::from_mins(10)).await;
+    assert_eq!(desk.hook.bodies().len(), 1);
+}
+
+#[tokio::test]
+async fn what_comes_while_a_wake_is_out_has_a_wake_of_its_own() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.hook.says(202, "");
+    desk.settle().await;
+    desk.append("events/a").await;
+    desk.append("events/b").await;
+    desk.settle().await;
+    let first = desk.hook.bodies()[0].clone();
+    assert_eq!(desk.hook.bodies().len(), 1, "one wake at a time");
+    assert_eq!(desk.ack("s", Door::Callback, &first, true).await, Ok(true));
+    desk.settle().await;
+    let second = desk.hook.bodies()[1].clone();
+    assert_eq!(second["generation"], 2);
+    assert_ne!(second["wake_id"], first["wake_id"]);
+    let named: Vec<_> = second["streams"].as_array().unwrap().iter().collect();
+    assert_eq!(named.len(), 2);
+    assert_eq!(named[0]["acked_offset"], offset(1));
+    assert_eq!(named[0]["tail_offset"], offset(2));
+    // The wake before is over, whoever still works on it.
+    let late = desk.ack("s", Door::Callback, &first, true).await.unwrap_err();
+    assert_eq!(late, "the wake is over: the subscription is at generation 2");
+    assert_eq!(desk.ack("s", Door::Callback, &second, true).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_webhook_that_fails_is_called_again_later_and_later() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.hook.says(500, "");
+    desk.hook.answers.lock().push_back(Err(Missed("refused".to_owned())));
+    desk.hook.says(200, r#"{"done":true}"#);
+    desk.settle().await;
+    assert!(desk.subscriptions.get("s").await.unwrap().is_failing);
+    desk.settle_and_pass(Duration::from_millis(799)).await;
+    assert_eq!(desk.hook.bodies().len(), 1, "not before a second, less a fifth");
+    desk.settle_and_pass(Duration::from_millis(401)).await;
+    assert_eq!(desk.hook.bodies().len(), 2);
+    desk.settle_and_pass(Duration::from_millis(2_400)).await;
+    let bodies = desk.hook.bodies();
+    assert_eq!(bodies.len(), 3);
+    assert!(bodies.iter().all(|body| body["wake_id"] == bodies[0]["wake_id"]), "{bodies:?}");
+    assert_eq!(desk.acked("s").await, [("events/a".to_owned(), offset(1))]);
+    assert!(!desk.subscriptions.get("s").await.unwrap().is_failing);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_silent_loses_its_lease_and_another_wake_goes_out() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.hook.says(202, "");
+    desk.hook.says(202, "");
+    desk.settle_and_pass(Duration::from_millis(999)).await;
+    let first = desk.hook.bodies()[0].clone();
+    // A sign of life keeps the lease.
+    assert_eq!(desk.ack("s", Door::Callback, &first, false).await, Ok(false));
+    desk.settle_and_pass(Duration::from_millis(999)).await;
+    assert_eq!(desk.hook.bodies().len(), 1);
+    desk.append("events/a").await;
+    desk.settle_and_pass(Duration::from_millis(1)).await;
+    let bodies = desk.hook.bodies();
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[1]["generation"], 2);
+    let late = desk.ack("s", Door::Callback, &first, true).await;
+    assert_eq!(late, Err("the wake is over: the subscription is at generation 2".to_owned()));
+}
+
+#[tokio::test]
+async fn a_webhook_that_never_answers_is_given_up_with_its_lease() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.settle_and_pass(Duration::from_secs(1)).await;
+    assert!(desk.subscriptions.get("s").await.unwrap().is_failing);
+    desk.hook.says(200, r#"{"done":true}"#);
+    desk.settle_and_pass(Duration::from_millis(1_200)).await;
+    let bodies = desk.hook.bodies();
+    assert_eq!((bodies.len(), bodies[1]["generation"].as_u64()), (2, Some(2)));
+    assert_eq!(desk.acked("s").await, [("events/a".to_owned(), offset(1))]);
+}
+
+#[tokio::test]
+async fn a_wake_stream_has_one_record_for_each_wake_and_one_worker_has_the_lease() {
+    let desk = Desk::new();
+    desk.log.create(&stream("wake"), StreamSpec::json()).await.unwrap();
+    desk.put("s", "**", pull_wake()).await;
+    desk.append("events/a").await;
+    desk.settle().await;
+    desk.append("events/a").await;
+    desk.settle().await;
+    let wakes = desk.wakes().await;
+    assert_eq!(wakes.len(), 1, "its own record does not wake it: {wakes:?}");
+    assert_eq!(wakes[0]["type"], "wake");
+    assert_eq!(wakes[0]["stream"], "events/a");
+    let claimed = desk.claim("s", "one").await.unwrap();
+    assert_eq!(claimed["wake_id"], wakes[0]["id"]);
+    assert_eq!(claimed["streams"][0]["tail_offset"], offset(2));
+    let other = desk.claim("s", "two").await.unwrap_err();
+    assert_eq!(other, "worker \"one\" holds the lease of generation 1");
+    assert_eq!(desk.ack("s", Door::Ack, &claimed, true).await, Ok(false));
+    // The lease of one that is gone is free for the other.
+    desk.append("events/a").await;
+    let claimed = desk.claim("s", "one").await.unwrap();
+    desk.clock.advance(Duration::from_secs(1));
+    assert_eq!(desk.claim("s", "two").await.unwrap()["generation"], 3);
+    assert!(desk.ack("s", Door::Ack, &claimed, true).await.unwrap_err().contains("generation 3"));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_given_back_wakes_the_others() {
+    let desk = Desk::new();
+    desk.log.create(&stream("wake"), StreamSpec::json()).await.unwrap();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    let claimed = desk.claim("s", "one").await.unwrap();
+    let (token, wake_id) =
+        (claimed["token"].as_str().unwrap(), claimed["wake_id"].as_str().unwrap());
+    let wrong = desk.subscriptions.release("s", "1.AAAA", wake_id.to_owned(), 1).await;
+    assert_eq!(wrong, Err(Refusal::Token.into()));
+    desk.subscriptions.release("s", token, wake_id.to_owned(), 1).await.unwrap();
+    desk.settle().await;
+    assert_eq!(desk.wakes().await[0]["generation"], 2);
+}
+
+#[tokio::test]
+async fn a_wake_stream_that_is_missing_is_tried_until_it_is_there() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    desk.settle().await;
+    assert!(desk.subscriptions.get("s").await.unwrap().is_failing);
+    desk.log.create(&stream("wake"), StreamSpec::json()).await.unwrap();
+    desk.settle_and_pass(Duration::from_millis(1_200)).await;
+    assert_eq!(desk.wakes().await.len(), 1);
+    assert!(!desk.subscriptions.get("s").await.unwrap().is_failing);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_stands_for_records_that_are_there_and_no_fewer_than_before() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    desk.append("events/a").await;
+    let mut claimed = desk.claim("s", "w").await.unwrap();
+    for (path, at, expected) in [
+        ("events/a", 3, "stream \"events/a\" ends at offset 2"),
+        ("events/b", 1, "stream \"events/b\" is not followed by the subscription"),
+    ] {
+        claimed["streams"] = json!([{ "path": path, "tail_offset": offset(at) }]);
+        assert_eq!(desk.ack("s", Door::Ack, &claimed, true).await, Err(expected.to_owned()));
+    }
+    claimed["streams"] = json!([{ "path": "events/a", "tail_offset": offset(1) }]);
+    assert_eq!(desk.ack("s", Door::Ack, &claimed, false).await, Ok(false));
+    claimed["streams"] = json!([{ "path": "events/a", "tail_offset": offset(0) }]);
+    let back = desk.ack("s", Door::Ack, &claimed, false).await;
+    assert_eq!(back, Err("stream \"events/a\" is acknowledged up to offset 1 already".to_owned()));
+    assert_eq!(desk.acked("s").await, [("events/a".to_owned(), offset(1))]);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_made_anew_is_read_from_its_beginning() {
+    let desk = Desk::new();
+    desk.append("events/a").await;
+    desk.append("events/a").await;
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.log.delete(&stream("events/a")).await.unwrap();
+    assert_eq!(desk.acked("s").await, []);
+    desk.append("events/a").await;
+    let claimed = desk.claim("s", "w").await.unwrap();
+    assert_eq!(claimed["streams"][0]["acked_offset"], offset(0));
+}
+
+#[tokio::test]
+async fn streams_are_followed_by_name_beside_the_pattern() {
+    let desk = Desk::new();
+    desk.append("other").await;
+    desk.put("s", "events/*", pull_wake()).await;
+    let follow = async |path: &str| {
+        let paths = paths(&[path.to_owned()]).unwrap();
+        desk.subscriptions.follow("s", paths).await.unwrap();
+    };
+    follow("other").await;
+    follow("later").await;
+    follow("events/a").await;
+    desk.append("events/a").await;
+    assert_eq!(desk.acked("s").await.len(), 3);
+    for path in ["events/a", "later", "absent"] {
+        desk.subscriptions.unfollow("s", path).await.unwrap();
+    }
+    // The pattern still stands for one of them.
+    let left = [("events/a".to_owned(), offset(0)), ("other".to_owned(), offset(1))];
+    assert_eq!(desk.acked("s").await, left);
+    desk.append("later").await;
+    let claimed = desk.claim("s", "w").await.unwrap();
+    assert_eq!(claimed["streams"][0]["path"], "events/a");
+    assert_eq!(claimed["streams"][0]["link_type"], "glob");
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_in_the_middle_of_a_lease() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.hook.says(202, "");
+    desk.settle().await;
+    let wake = desk.hook.bodies()[0].clone();
+    let before = desk.subscriptions.jwks().await.unwrap();
+    let desk = desk.restarted().await;
+    assert_eq!(desk.subscriptions.jwks().await.unwrap(), before, "the keys are the same");
+    // What was appended while nobody looked is found as well.
+    desk.append("events/b").await;
+    desk.settle_and_pass(Duration::from_millis(900)).await;
+    assert_eq!(desk.hook.bodies(), Vec::<Value>::new(), "the worker still has the lease");
+    assert_eq!(desk.ack("s", Door::Callback, &wake, true).await, Ok(true));
+    desk.settle().await;
+    assert_eq!(desk.hook.bodies()[0]["streams"][0]["path"], "events/b");
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_in_the_middle_of_a_retry() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.hook.says(503, "");
+    desk.settle().await;
+    let wake_id = desk.hook.bodies()[0]["wake_id"].clone();
+    let desk = desk.restarted().await;
+    desk.settle_and_pass(Duration::from_millis(799)).await;
+    assert_eq!(desk.hook.bodies().len(), 0, "the schedule of before holds");
+    desk.settle_and_pass(Duration::from_millis(401)).await;
+    assert_eq!(desk.hook.bodies()[0]["wake_id"], wake_id);
+}
+
+#[tokio::test]
+async fn a_wake_that_may_not_have_gone_out_before_a_restart_goes_out_after_it() {
+    let desk = Desk::new();
+    desk.log.create(&stream("wake"), StreamSpec::json()).await.unwrap();
+    desk.put("hook", "events/*", webhook()).await;
+    desk.put("pull", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    // Issued, and the server is killed before anything is sent.
+    desk.subscriptions.get("hook").await.unwrap();
+    let desk = desk.restarted().await;
+    desk.settle().await;
+    assert_eq!(desk.hook.bodies()[0]["generation"], 1);
+    assert_eq!(desk.wakes().await.len(), 1);
+    // Sent, and the server is killed before it has learned that it arrived.
+    let desk = desk.restarted().await;
+    desk.settle().await;
+    assert_eq!(desk.hook.bodies()[0]["generation"], 1);
+    assert_eq!(desk.wakes().await.len(), 1, "a record is written once");
+}
+
+#[tokio::test]
+async fn a_subscription_that_was_ended_acknowledges_nothing() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    let claimed = desk.claim("s", "w").await.unwrap();
+    desk.subscriptions.delete("s").await.unwrap();
+    desk.subscriptions.delete("s").await.unwrap();
+    let gone = desk.ack("s", Door::Ack, &claimed, true).await;
+    assert_eq!(gone, Err("no subscription has the id \"s\"".to_owned()));
+    // One of the same name is another one, whatever the token says.
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    desk.claim("s", "w").await.unwrap();
+    let other = desk.ack("s", Door::Ack, &claimed, true).await;
+    assert_eq!(other, Err("the token is not one of this subscription".to_owned()));
+    let desk = desk.restarted().await;
+    assert_eq!(desk.acked("s").await, [("events/a".to_owned(), offset(1))]);
+}
+
+#[tokio::test]
+async fn a_subscription_s_stream_is_begun_anew_before_it_grows_long() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    let path = StreamPath::control("subscriptions/s").unwrap();
+    let mut longest = 0;
+    for round in 0..1_500 {
+        desk.append("events/a").await;
+        let claimed = desk.claim("s", &"w".repeat(limits::WORKER_BYTES_MAX)).await.unwrap();
+        assert_eq!(desk.ack("s", Door::Ack, &claimed, true).await, Ok(false), "{round}");
+        let info = desk.log.info(&path).await.unwrap();
+        longest = longest.max(info.tail.0 + 1 - info.earliest.0);
+    }
+    let info = desk.log.info(&path).await.unwrap();
+    assert!(info.earliest > Offset(1) && longest < 3_000, "{info:?} {longest}");
+    let desk = desk.restarted().await;
+    assert_eq!(desk.acked("s").await, [("events/a".to_owned(), offset(1_500))]);
+    desk.append("events/a").await;
+    assert_eq!(desk.claim("s", "w").await.unwrap()["generation"], 1_501);
+}
+
+#[tokio::test]
+async fn a_request_that_is_given_up_halfway_leaves_no_doubt() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    {
+        let mut claiming = pin!(desk.subscriptions.claim("s", "one"));
+        // Dropped at one of its points of waiting, as when a client goes away.
+        let waker = std::task::Waker::noop();
+        let mut context = std::task::Context::from_waker(waker);
+        for _ in 0..3 {
+            if claiming.as_mut().poll(&mut context).is_ready() {
+                break;
+            }
+        }
+    }
+    let claimed = desk.claim("s", "two").await;
+    let folded = record::load(&desk.log, "s").await.unwrap().unwrap();
+    let holder = folded.state.wake.and_then(|wake| wake.holder);
+    let expected = if claimed.is_ok() { "two" } else { "one" };
+    assert_eq!(holder.as_deref(), Some(expected));
+    assert!(desk.clock.now_ms() == NOW_MS);
+}
