@@ -142,6 +142,16 @@ pub const TOUCHED_MAX: usize = 10_000;
 /// Times an append is decided again after a conflict before it gives up.
 pub const DECIDE_AGAIN_MAX: usize = 16;
 
+/// States of streams in memory, beside those that a reader is attached to (mission, E8) …
+pub const VIEWS_MAX: usize = 30;
+/// … and how long one is kept that nobody looks at.
+pub const VIEWS_IDLE: Duration = Duration::from_secs(20 * 60);
+/// How often states that nobody looks at are looked for.
+pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A state is saved after so many records, or a tenth of its stream: what opening costs at most.
+pub const CHECKPOINT_EVERY: u64 = 1_000;
+/// Bytes of a checkpoint in one atomic append, well below [`BATCH_BYTES_MAX`].
+pub const CHECKPOINT_GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// Subscriptions of a server: each is looked at for every stream that changes.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 /// Name of a subscription, in bytes: it is a part of a path.

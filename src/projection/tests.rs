@@ -1,0 +1,211 @@
+//! The driver with a fold that is easy to foresee: the payloads of a stream, one behind the other.
+
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    limits,
+    log::{Append, Log, NewRecord, Offset, ReadError, Settings, StreamPath},
+    metrics::Metrics,
+    store::memory::MemoryStore,
+};
+
+/// What was folded, and how many records in this process.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Joined {
+    text: String,
+    folded: usize,
+}
+
+impl Fold for Joined {
+    fn fold(&mut self, record: &Record) {
+        self.text.push_str(std::str::from_utf8(&record.payload).unwrap());
+        self.folded += 1;
+    }
+
+    fn save(&self) -> Vec<u8> {
+        format!("v1:{}", self.text).into_bytes()
+    }
+
+    fn load(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?.strip_prefix("v1:")?.to_owned();
+        Some(Self { text, folded: 0 })
+    }
+}
+
+struct Bench {
+    clock: Arc<ManualClock>,
+    log: Log,
+    views: Views<Joined>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = ManualClock::at(1_000_000);
+        let metrics = Arc::new(Metrics::default());
+        let log =
+            Log::new(Arc::new(MemoryStore::default()), clock.clone(), Settings::default(), metrics);
+        Self { clock, views: Views::new(log.clone()), log }
+    }
+
+    async fn append(&self, path: &str, numbers: std::ops::RangeInclusive<u64>) {
+        let record = |n: u64| NewRecord { id: None, payload: format!("{n},").into() };
+        self.log.append(&stream(path), Append::json(numbers.map(record))).await.unwrap();
+    }
+
+    async fn state(&self, path: &str) -> (Joined, u64) {
+        self.views.read(&stream(path), |state, at| (state.clone(), at.0)).await.unwrap()
+    }
+}
+
+fn stream(path: &str) -> StreamPath {
+    StreamPath::parse(path).unwrap()
+}
+
+fn numbers(until: u64) -> String {
+    (1..=until).flat_map(|n| [n.to_string(), ",".to_owned()]).collect()
+}
+
+const LONG: u64 = limits::CHECKPOINT_EVERY + 5;
+
+#[tokio::test]
+async fn a_state_is_caught_up_when_it_is_looked_at_and_folds_each_record_once() {
+    let bench = Bench::new();
+    bench.append("s", 1..=3).await;
+    assert_eq!(bench.state("s").await, (Joined { text: numbers(3), folded: 3 }, 3));
+    bench.append("s", 4..=5).await;
+    assert_eq!(bench.state("s").await, (Joined { text: numbers(5), folded: 5 }, 5));
+    let nothing = bench.views.read(&stream("none"), |_, _| ()).await;
+    assert!(matches!(nothing, Err(ReadError::NoStream(_))));
+}
+
+#[tokio::test]
+async fn a_long_stream_is_opened_from_its_checkpoint() {
+    let bench = Bench::new();
+    bench.append("s", 1..=LONG).await;
+    bench.state("s").await;
+    bench.append("s", LONG + 1..=LONG + 2).await;
+    let after_restart = Views::<Joined>::new(bench.log.clone());
+    let (state, at) =
+        after_restart.read(&stream("s"), |state, at| (state.clone(), at)).await.unwrap();
+    assert_eq!((state.text, at), (numbers(LONG + 2), Offset(LONG + 2)));
+    assert_eq!(state.folded, 2, "only what is new is read");
+}
+
+#[tokio::test]
+async fn a_state_of_any_offset_can_be_shown() {
+    let bench = Bench::new();
+    bench.append("s", 1..=LONG + 3).await;
+    bench.state("s").await;
+    bench.append("s", LONG + 4..=LONG + 9).await;
+    for offset in [0, 1, 500, LONG, LONG + 3, LONG + 4, LONG + 9] {
+        let text =
+            bench.views.read_at(&stream("s"), Offset(offset), |state| state.text.clone()).await;
+        assert_eq!(text.unwrap(), numbers(offset), "{offset}");
+    }
+    let beyond = bench.views.read_at(&stream("s"), Offset(LONG + 10), |_| ()).await;
+    assert_eq!(beyond, Err(ReadError::Beyond { tail: Offset(LONG + 9) }));
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_of_one_stream_and_whole_or_none() {
+    let bench = Bench::new();
+    bench.append("s", 1..=LONG).await;
+    bench.state("s").await;
+    // The stream is made anew.
+    bench.log.delete(&stream("s")).await.unwrap();
+    bench.append("s", 7..=8).await;
+    assert_eq!(bench.state("s").await, (Joined { text: "7,8,".to_owned(), folded: 2 }, 2));
+    // One that was not finished is none.
+    bench.append("t", 1..=LONG).await;
+    bench.state("t").await;
+    let path = StreamPath::control("checkpoints/t").unwrap();
+    let half = NewRecord { id: None, payload: "half".into() };
+    bench
+        .log
+        .append(&path, Append { records: [half].into_iter().collect(), ..Append::default() })
+        .await
+        .unwrap();
+    let anew = Views::<Joined>::new(bench.log.clone());
+    let folded = anew.read(&stream("t"), |state, _| state.clone()).await.unwrap();
+    assert_eq!((folded.text, folded.folded as u64), (numbers(LONG), LONG));
+}
+
+#[tokio::test]
+async fn a_large_state_is_saved_in_many_records() {
+    let bench = Bench::new();
+    let noise = |seed: u64| -> String {
+        let mut x = seed;
+        (0..200_000)
+            .map(|_| {
+                x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                char::from(b'0' + ((x >> 40) % 75) as u8)
+            })
+            .collect()
+    };
+    let mut text = String::new();
+    for n in 0..40 {
+        let payload = noise(n);
+        text.push_str(&payload);
+        let append = Append::json([NewRecord { id: None, payload: payload.into() }]);
+        bench.log.append(&stream("s"), append).await.unwrap();
+    }
+    bench.append("s", 1..=limits::CHECKPOINT_EVERY).await;
+    text.push_str(&numbers(limits::CHECKPOINT_EVERY));
+    bench.state("s").await;
+    let path = StreamPath::control("checkpoints/s").unwrap();
+    assert!(bench.log.info(&path).await.unwrap().tail > Offset(20));
+    let anew = Views::<Joined>::new(bench.log.clone());
+    let opened = anew.read(&stream("s"), |state, _| state.clone()).await.unwrap();
+    assert!(opened.text == text && opened.folded == 0, "{}", opened.folded);
+}
+
+#[tokio::test]
+async fn what_retention_has_taken_is_still_in_the_state() {
+    let bench = Bench::new();
+    bench.append("s", 1..=LONG).await;
+    bench.state("s").await;
+    bench.clock.advance(limits::RETENTION_DEFAULT + Duration::from_secs(1));
+    bench.append("s", LONG + 1..=LONG + 1).await;
+    bench.log.sweep().await.unwrap();
+    let anew = Views::<Joined>::new(bench.log.clone());
+    let text = anew.read(&stream("s"), |state, _| state.text.clone()).await.unwrap();
+    assert_eq!(text, numbers(LONG + 1));
+    let gone = anew.read_at(&stream("s"), Offset(3), |state| state.text.clone()).await;
+    assert!(matches!(gone, Err(ReadError::Trimmed { .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn few_states_are_in_memory_and_none_that_nobody_looks_at() {
+    let bench = Bench::new();
+    bench.append("pinned", 1..=1).await;
+    let pin = bench.views.pin(&stream("pinned"));
+    for n in 0..limits::VIEWS_MAX + 10 {
+        bench.append(&format!("s{n}"), 1..=1).await;
+        bench.state(&format!("s{n}")).await;
+        bench.clock.advance(Duration::from_millis(1));
+    }
+    assert_eq!(bench.views.live(), limits::VIEWS_MAX);
+    bench.clock.advance(limits::VIEWS_IDLE);
+    bench.views.let_go_idle();
+    assert_eq!(bench.views.live(), 1, "one is pinned");
+    drop(pin);
+    bench.views.let_go_idle();
+    assert_eq!(bench.views.live(), 0);
+}
+
+#[tokio::test]
+async fn checkpoints_go_with_their_stream() {
+    let bench = Bench::new();
+    for path in ["a", "b"] {
+        bench.append(path, 1..=LONG).await;
+        bench.state(path).await;
+        bench.log.delete(&stream(path)).await.unwrap();
+    }
+    bench.views.forget(&stream("a")).await;
+    let left = checkpoint::saved(&bench.log, 10).await.unwrap();
+    assert_eq!(left, [stream("b")]);
+    bench.views.let_go_saved().await.unwrap();
+    assert_eq!(checkpoint::saved(&bench.log, 10).await.unwrap(), []);
+}
