@@ -184,8 +184,13 @@ pub const LEASE_MAX: Duration = Duration::from_secs(600);
 pub const WAKE_RETRY_FIRST: Duration = Duration::from_secs(1);
 /// … then twice as long each time, up to this.
 pub const WAKE_RETRY_MAX: Duration = Duration::from_secs(60);
-/// Wakes that are being delivered at the same time: each is a connection.
-pub const WAKES_IN_FLIGHT_MAX: usize = 64;
+/// Streams with nothing to do that a worker is told of beside those that have.
+pub const WAKE_OTHERS_MAX: usize = 100;
+/// A wake that nobody claims is written to its wake stream again after its lease, then twice as
+/// long each time, up to this: who read it may be gone, or the record itself.
+pub const WAKE_AGAIN_MAX: Duration = Duration::from_secs(3600);
+/// Subscriptions that take in changes, or record, at the same time: they share flushes.
+pub const SUBSCRIPTIONS_AT_ONCE: usize = 64;
 /// Address of a webhook, in bytes.
 pub const WEBHOOK_URL_BYTES_MAX: usize = 2_048;
 /// What is read of a webhook's answer.

@@ -68,6 +68,10 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
 
 fn config(asked: PutSubscription) -> Result<Config, Fail> {
     let missing = |field| invalid(format!("`{field}` is missing"));
+    if asked.filter.is_some() {
+        return Err(invalid("`filter` is a draft of the protocol that this server does not take"));
+    }
+    let streams = asked.streams.unwrap_or_default();
     let delivery = match asked.kind {
         Kind::Webhook => {
             let webhook = asked.webhook.ok_or_else(|| missing("webhook.url"))?;
@@ -79,7 +83,7 @@ fn config(asked: PutSubscription) -> Result<Config, Fail> {
         }
     };
     let (pattern, description) = (asked.pattern.as_deref(), asked.description.as_deref());
-    let config = Config::new(pattern, &asked.streams, delivery, asked.lease_ttl_ms, description);
+    let config = Config::new(pattern, &streams, delivery, asked.lease_ttl_ms, description);
     config.map_err(|error| SubscriptionError::from(error).into())
 }
 

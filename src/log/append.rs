@@ -61,7 +61,6 @@ impl Log {
                         if admitted.closed {
                             open.set_closed();
                         }
-                        self.inner.touched.note(path);
                         return Ok(appended(admitted, timestamp_ms));
                     }
                 }
@@ -125,7 +124,7 @@ impl Inner {
         let admitted = admit::admit(open.path(), &state, append)?;
         let timestamp_ms = self.clock.now_ms().max(state.last_timestamp_ms);
         let mut write = Self::write(open, &mut state, timestamp_ms);
-        write.permit = permit;
+        write.permit = permit.telling(self.touched.tell(open.path()));
         if !admitted.duplicate {
             note(&mut state, append, &admitted, &mut write.meta);
         }

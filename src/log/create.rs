@@ -56,7 +56,6 @@ impl Log {
             }
             let created = inner.create_as(&fresh, &creation, base.as_ref(), permit).await;
             if let Ok(Some(info)) = created {
-                inner.touched.note(path);
                 return Ok(Created { info, existed: false });
             }
             if let Some(base) = &base {
@@ -199,7 +198,7 @@ impl Inner {
         state.meta.closed = creation.closed == Some(true);
         let created_ms = state.meta.created_ms;
         let mut write = Self::write(open, state, created_ms);
-        write.permit = permit;
+        write.permit = permit.telling(self.touched.tell(open.path()));
         let prefix = base.and_then(|base| base.prefix.as_ref());
         let records: Batch = prefix.into_iter().chain(&creation.records).cloned().collect();
         if !records.is_empty() {

@@ -85,7 +85,7 @@ struct Inner {
     settings: Settings,
     table: Table,
     pages: Arc<Pages>,
-    touched: Touched,
+    touched: Arc<Touched>,
     metrics: Arc<Metrics>,
 }
 
@@ -99,7 +99,7 @@ impl Log {
         metrics: Arc<Metrics>,
     ) -> Self {
         let table = Table::new(limits::OPEN_STREAMS_MAX);
-        let (pages, touched) = (Arc::default(), Touched::default());
+        let (pages, touched) = (Arc::default(), Arc::default());
         Self { inner: Arc::new(Inner { store, clock, settings, table, pages, touched, metrics }) }
     }
 

@@ -21,7 +21,7 @@ impl Inner {
         }
         let Some((ticket, parent)) = self.submit_removal(open) else { return Ok(false) };
         match ticket.settled().await {
-            Ok(()) => self.touched.note(open.path()),
+            Ok(()) => {}
             Err(WriteError::NoStream(_)) => return Ok(false),
             Err(error) => {
                 let generation = open.assigned().generation;
@@ -56,12 +56,15 @@ impl Inner {
             state.meta.deleted = false;
             state.gone = true;
             self.table.remove(open);
-            return Some((self.store.submit(bare(open, Change::Delete)), parent));
+            let mut write = bare(open, Change::Delete);
+            write.permit = write.permit.telling(self.touched.tell(open.path()));
+            return Some((self.store.submit(write), parent));
         }
         state.meta.deleted = true;
         let timestamp_ms = state.last_timestamp_ms;
         let mut write = Self::write(open, &mut state, timestamp_ms);
         write.meta.push(state.meta.change());
+        write.permit = write.permit.telling(self.touched.tell(open.path()));
         Some((self.store.submit(write), None))
     }
 

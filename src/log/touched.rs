@@ -2,8 +2,8 @@
 //! created or deleted.
 //!
 //! It refuses to know what the change was; whoever looks asks the log how things stand. Invariant:
-//! a change is noted before it is answered, so that who has seen the answer finds it here. Where
-//! more have changed than are kept, all of them have.
+//! a change is noted once it is durable and before it is answered, whether anybody still waits
+//! for the answer or not. Where more have changed than are kept, all of them have.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::StreamPath;
-use crate::limits;
+use crate::{limits, store::Tell};
 
 /// The streams that have changed.
 #[derive(Debug, Default)]
@@ -38,6 +38,14 @@ pub struct Changes {
 }
 
 impl Changes {
+    fn add(&mut self, path: Arc<str>) {
+        if self.paths.len() < limits::TOUCHED_MAX {
+            self.paths.insert(path);
+        } else {
+            self.all = true;
+        }
+    }
+
     /// Nothing has.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -68,18 +76,27 @@ impl Touched {
         self.moved.notified().await;
     }
 
-    pub(super) fn note(&self, path: &StreamPath) {
-        if !self.watched.load(Ordering::Acquire) || path.is_reserved() {
-            return;
-        }
+    /// Notes again what was taken and not used.
+    pub fn put_back(&self, taken: Changes) {
         let mut changes = self.changes.lock();
-        if changes.paths.len() < limits::TOUCHED_MAX {
-            changes.paths.insert(path.shared());
-        } else {
-            changes.all = true;
+        changes.all |= taken.all;
+        for path in taken.paths {
+            changes.add(path);
         }
         drop(changes);
         self.moved.notify_one();
+    }
+
+    /// What notes a change of the stream once its write is settled, if anybody watches.
+    pub(super) fn tell(self: &Arc<Self>, path: &StreamPath) -> Option<Tell> {
+        if !self.watched.load(Ordering::Acquire) || path.is_reserved() {
+            return None;
+        }
+        let (touched, path) = (Arc::clone(self), path.shared());
+        Some(Box::new(move || {
+            touched.changes.lock().add(path);
+            touched.moved.notify_one();
+        }))
     }
 }
 
@@ -87,18 +104,21 @@ impl Touched {
 mod tests {
     use super::*;
 
-    fn path(text: &str) -> StreamPath {
-        StreamPath::stored(text).unwrap()
+    /// A write of the stream that is settled, with or without anybody who waits.
+    fn settle(touched: &Arc<Touched>, text: &str) {
+        if let Some(tell) = touched.tell(&StreamPath::stored(text).unwrap()) {
+            tell();
+        }
     }
 
     #[test]
     fn changes_are_noted_once_somebody_watches() {
-        let touched = Touched::default();
-        touched.note(&path("a"));
+        let touched = Arc::new(Touched::default());
+        settle(&touched, "a");
         assert!(touched.take().is_empty());
         touched.watch();
         for name in ["a", "b", "a", "__ds/keys"] {
-            touched.note(&path(name));
+            settle(&touched, name);
         }
         let mut paths: Vec<_> = touched.take().paths.into_iter().collect();
         paths.sort();
@@ -108,10 +128,10 @@ mod tests {
 
     #[test]
     fn where_more_have_changed_than_are_kept_all_of_them_have() {
-        let touched = Touched::default();
+        let touched = Arc::new(Touched::default());
         touched.watch();
         for number in 0..=limits::TOUCHED_MAX {
-            touched.note(&path(&number.to_string()));
+            settle(&touched, &number.to_string());
         }
         let changes = touched.take();
         assert!(changes.all);

@@ -53,6 +53,15 @@ pub struct StreamInfo {
     pub forked: Option<Forked>,
 }
 
+impl StreamInfo {
+    /// The place behind what it took over from the stream it was forked from.
+    #[must_use]
+    pub fn inherited(&self) -> Offset {
+        let ancestors = self.forked.as_ref().map(|forked| &forked.ancestors);
+        ancestors.and_then(|ancestors| ancestors.last()).map_or(Offset::ZERO, |(_, at)| Offset(*at))
+    }
+}
+
 /// A record to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {

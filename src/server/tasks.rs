@@ -43,10 +43,11 @@ impl Tasks {
                 Some(Ok(Err(error))) => format!("{name} failed: {error:#}"),
                 Some(Err(_)) => format!("{name} panicked"),
             };
-            tracing::error!(task = name, reason, "a task failed");
+            // First of all: nothing may come between a failure and the end of the server.
             failed.send_modify(|first| {
-                first.get_or_insert_with(|| Arc::from(reason));
+                first.get_or_insert_with(|| Arc::from(reason.as_str()));
             });
+            tracing::error!(task = name, reason, "a task failed");
         };
         drop(tokio::spawn(self.services.track_future(supervised)));
     }

@@ -14,6 +14,8 @@ pub fn install(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| anyhow::anyhow!("log_filter {filter:?}: {error}"))?;
     let lines = fmt().with_env_filter(filter).with_writer(stderr);
+    // Where standard error is broken there is nobody to tell, and telling would panic.
+    let lines = lines.log_internal_errors(false);
     let lines = lines.with_ansi(stderr().is_terminal());
     // Somebody else's subscriber is as good as ours.
     drop(match format {

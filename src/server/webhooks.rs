@@ -59,6 +59,8 @@ impl Webhooks {
             .header(SIGNATURE, request.signature)
             .body(request.body)
             .send();
+        // Addresses may hold secrets, and reasons are logged.
+        let missed = |error: reqwest::Error| missed(error.without_url());
         let mut response = posting.await.map_err(missed)?;
         let mut body = BytesMut::new();
         while let Some(piece) = response.chunk().await.map_err(missed)? {

@@ -15,7 +15,7 @@ pub use self::{
     error::{OpenError, ReadError, WriteError},
     types::{
         Batch, Change, Entry, Head, Listed, MetaChange, Moved, Offset, Page, PageLimit, Permit,
-        Position, Record, StreamNo, Write,
+        Position, Record, StreamNo, Tell, Write,
     },
 };
 

@@ -91,9 +91,45 @@ pub struct PageLimit {
 /// Payloads of one append, in order.
 pub type Batch = SmallVec<[Bytes; 1]>;
 
-/// Room in the store's queue, given back when it is dropped.
-#[derive(Debug, Default)]
-pub struct Permit(pub Option<OwnedSemaphorePermit>);
+/// What travels with a write until it is settled: room in the store's queue, which is given back
+/// then, and whom to tell. A store drops it once the write is applied and before it is answered.
+#[derive(Default)]
+pub struct Permit {
+    room: Option<OwnedSemaphorePermit>,
+    tell: Option<Tell>,
+}
+
+/// Told that a write is settled.
+pub type Tell = Box<dyn FnOnce() + Send + Sync>;
+
+impl Permit {
+    /// With this room.
+    #[must_use]
+    pub fn of(room: OwnedSemaphorePermit) -> Self {
+        Self { room: Some(room), tell: None }
+    }
+
+    /// The same with somebody to tell, whoever waits for the write or does not.
+    #[must_use]
+    pub fn telling(mut self, tell: Option<Tell>) -> Self {
+        self.tell = tell;
+        self
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell();
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("room", &self.room).finish_non_exhaustive()
+    }
+}
 
 /// One atomic step on one stream.
 #[derive(Debug)]

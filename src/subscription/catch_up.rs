@@ -3,14 +3,18 @@
 //!
 //! Invariant: a change that was taken in is recorded, or it is noted again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use tokio::sync::MutexGuard;
 
 use super::{
     Inner, SubscriptionError, decide,
     event::Event,
-    held::{Found, Held, Subscription},
+    held::{Found, Held, Standing, Subscription},
     new_wake_id, record,
 };
 use crate::{
@@ -21,16 +25,20 @@ use crate::{
 /// Streams that have changed, as they are now.
 type Seen = BTreeMap<Arc<str>, Option<Found>>;
 
-/// Changes on their way into the subscriptions.
+/// What is done with a subscription.
+pub(super) type Work<'a> = BoxFuture<'a, Result<(), SubscriptionError>>;
+
+/// Changes on their way into the subscriptions. Where they do not come that far they are noted
+/// again.
 struct Taking<'a> {
     touched: &'a Touched,
-    done: bool,
+    changes: Option<Changes>,
 }
 
 impl Drop for Taking<'_> {
     fn drop(&mut self) {
-        if !self.done {
-            self.touched.note_all();
+        if let Some(changes) = self.changes.take() {
+            self.touched.put_back(changes);
         }
     }
 }
@@ -43,52 +51,84 @@ impl Inner {
         if changes.is_empty() {
             return Ok(());
         }
-        let mut taking = Taking { touched: self.log.touched(), done: false };
+        let mut taking = Taking { touched: self.log.touched(), changes: Some(changes) };
         let subscriptions = self.all();
-        let seen = self.look(&subscriptions, changes).await?;
-        if !seen.is_empty() {
-            for subscription in subscriptions {
-                match self.take_in(&subscription, &seen).await {
-                    Ok(()) | Err(SubscriptionError::NotFound(_)) => {}
-                    Err(error) => return Err(error),
-                }
+        let changes = taking.changes.as_ref().map(|changes| (&changes.paths, changes.all));
+        let Some((paths, all)) = changes else { return Ok(()) };
+        if all {
+            // Each looks for itself, at what it follows.
+            let look =
+                |known: Arc<Subscription>| async move { self.look_anew(&known).await }.boxed();
+            self.each(subscriptions, look).await;
+        } else {
+            let seen = Arc::new(self.look(&subscriptions, paths).await?);
+            if !seen.is_empty() {
+                let take_in = |known: Arc<Subscription>| {
+                    let seen = Arc::clone(&seen);
+                    async move { self.take_in(&known, &seen).await }.boxed()
+                };
+                self.each(subscriptions, take_in).await;
             }
         }
-        taking.done = true;
+        taking.changes = None;
         Ok(())
+    }
+
+    /// Does something with each subscription, several at a time. One that fails has to wait, and
+    /// looks anew then; the others do not wait for it.
+    pub(super) async fn each<'a>(
+        &'a self,
+        subscriptions: Vec<Arc<Subscription>>,
+        work: impl Fn(Arc<Subscription>) -> Work<'a>,
+    ) {
+        let working = subscriptions.into_iter().map(|subscription| {
+            let working = work(Arc::clone(&subscription));
+            let settled = async move {
+                if let Err(error) = working.await {
+                    self.pause(&subscription, &error).await;
+                }
+            };
+            settled.boxed()
+        });
+        let working: Vec<BoxFuture<'a, ()>> = working.collect();
+        let mut working = stream::iter(working).buffer_unordered(limits::SUBSCRIPTIONS_AT_ONCE);
+        while working.next().await.is_some() {}
+    }
+
+    /// A subscription that failed waits for a while.
+    pub(super) async fn pause(&self, subscription: &Subscription, error: &SubscriptionError) {
+        if matches!(error, SubscriptionError::NotFound(_)) {
+            return;
+        }
+        tracing::warn!(subscription = &*subscription.id, %error, "a subscription has to wait");
+        let mut held = subscription.held.lock().await;
+        let pause_ms = u64::try_from(limits::SUBSCRIPTION_PAUSE.as_millis()).unwrap_or(u64::MAX);
+        held.pause_ms = self.now_ms().saturating_add(pause_ms);
+        held.doubt(Standing::Unseen);
+        subscription.note_due(&held);
     }
 
     /// How the changed streams stand that somebody follows.
     async fn look(
         &self,
         subscriptions: &[Arc<Subscription>],
-        changes: Changes,
+        paths: &HashSet<Arc<str>>,
     ) -> Result<Seen, SubscriptionError> {
         let mut seen = Seen::new();
-        if changes.all {
-            self.list(|info| {
-                seen.insert(Arc::clone(&info.path), Some(found(info)));
-            })
-            .await?;
-            for subscription in subscriptions {
-                let held = subscription.held.lock().await;
-                for path in held.state().links.keys() {
-                    seen.entry(Arc::clone(path)).or_insert(None);
-                }
+        for path in paths {
+            if is_followed(subscriptions, path).await {
+                let now = self.stream(path).await?;
+                seen.insert(Arc::clone(path), now.as_ref().map(found));
             }
-            return Ok(seen);
-        }
-        let mut followed = Vec::new();
-        for path in changes.paths {
-            if is_followed(subscriptions, &path).await {
-                followed.push(path);
-            }
-        }
-        for path in followed {
-            let now = self.stream(&path).await?;
-            seen.insert(path, now.as_ref().map(found));
         }
         Ok(seen)
+    }
+
+    async fn look_anew(&self, subscription: &Subscription) -> Result<(), SubscriptionError> {
+        subscription.held.lock().await.doubt(Standing::Unseen);
+        let mut held = self.lock(subscription).await?;
+        self.advance(subscription, &mut held).await?;
+        Ok(())
     }
 
     async fn take_in(
@@ -104,7 +144,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Ends what has lapsed and issues a wake if there is something to do. Whether it did.
+    /// Ends what has lapsed or has come to nothing, and issues a wake if there is something to do.
+    /// Whether it did.
     pub(super) async fn advance(
         &self,
         subscription: &Subscription,
@@ -113,6 +154,8 @@ impl Inner {
         let now_ms = self.now_ms();
         let lapsed = decide::lapse(held.state(), now_ms);
         self.record(subscription, held, lapsed.as_slice()).await?;
+        let moot = decide::moot(held.state(), held.has_pending());
+        self.record(subscription, held, moot.as_slice()).await?;
         let wake = decide::wake(held.state(), held.pending(), &new_wake_id(), now_ms);
         self.record(subscription, held, wake.as_slice()).await?;
         subscription.note_due(held);
@@ -125,18 +168,50 @@ impl Inner {
         subscription: &'a Subscription,
     ) -> Result<MutexGuard<'a, Held>, SubscriptionError> {
         let mut held = subscription.held.lock().await;
-        if held.in_doubt {
+        if held.standing == Standing::InDoubt {
             match record::load(&self.log, &subscription.id).await? {
-                Some(folded) => held.replace(folded),
-                None => held.gone = true,
+                Some(folded) if folded.state.config == subscription.config => held.replace(folded),
+                _ => {
+                    held.standing = Standing::Gone;
+                    self.known.write().remove(&subscription.id);
+                }
             }
-            // Streams that were linked meanwhile are looked at.
-            self.log.touched().note_all();
         }
-        if held.gone {
+        if held.standing == Standing::Gone {
             return Err(SubscriptionError::NotFound(subscription.id.to_string()));
         }
+        if held.standing == Standing::Unseen {
+            self.look_again(subscription, &mut held).await?;
+        }
         Ok(held)
+    }
+
+    /// Looks at every stream that a subscription follows or would.
+    async fn look_again(
+        &self,
+        subscription: &Subscription,
+        held: &mut Held,
+    ) -> Result<(), SubscriptionError> {
+        let mut seen = Seen::new();
+        if let Some(pattern) = &subscription.config.pattern {
+            let is_followed = |path: &str| subscription.config.matches(path);
+            self.list(pattern.prefix(), |info| {
+                if is_followed(&info.path) {
+                    seen.insert(Arc::clone(&info.path), Some(found(info)));
+                }
+            })
+            .await?;
+        }
+        let links = held.state().links.keys().filter(|path| !seen.contains_key(*path));
+        let links: Vec<_> = links.cloned().collect();
+        for path in links {
+            let now = self.stream(&path).await?;
+            seen.insert(path, now.as_ref().map(found));
+        }
+        let events = seen.iter().filter_map(|(path, found)| held.note(path, *found)).collect();
+        self.record(subscription, held, &joined(events)).await?;
+        held.standing = Standing::Sure;
+        Ok(())
     }
 
     /// Makes events durable and folds them.
@@ -150,10 +225,11 @@ impl Inner {
             return Ok(());
         }
         // Whoever waits for this may be gone before it is over; the next one looks.
-        held.in_doubt = true;
+        let before = std::mem::replace(&mut held.standing, Standing::InDoubt);
         record::append(&self.log, &subscription.id, &mut held.folded, events).await?;
-        held.in_doubt = false;
+        held.standing = before;
         held.refresh_after(events);
+        held.end_what_is_over();
         subscription.note_due(held);
         self.changed.notify_one();
         Ok(())
@@ -169,14 +245,15 @@ impl Inner {
         }
     }
 
-    /// Shows every stream.
+    /// Shows every stream whose path begins with a prefix.
     pub(super) async fn list(
         &self,
+        prefix: &str,
         mut show: impl FnMut(&StreamInfo),
     ) -> Result<(), SubscriptionError> {
         let mut after = String::new();
         loop {
-            let infos = self.log.list("", &after, limits::LIST_LIMIT_MAX).await?;
+            let infos = self.log.list(prefix, &after, limits::LIST_LIMIT_MAX).await?;
             infos.iter().for_each(&mut show);
             match infos.last() {
                 Some(last) if infos.len() == limits::LIST_LIMIT_MAX => {
@@ -190,8 +267,7 @@ impl Inner {
 
 async fn is_followed(subscriptions: &[Arc<Subscription>], path: &str) -> bool {
     for subscription in subscriptions {
-        let held = subscription.held.lock().await;
-        if held.state().links.contains_key(path) || held.state().config.matches(path) {
+        if subscription.follows(path).await {
             return true;
         }
     }
@@ -199,7 +275,7 @@ async fn is_followed(subscriptions: &[Arc<Subscription>], path: &str) -> bool {
 }
 
 pub(super) fn found(info: &StreamInfo) -> Found {
-    Found { epoch: info.epoch, tail: info.tail.0 }
+    Found { epoch: info.epoch, tail: info.tail.0, inherited: info.inherited().0 }
 }
 
 /// New links in as few events as they fit in.

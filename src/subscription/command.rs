@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Refusal, SubscriptionError, Subscriptions, decide, decide::Shown, new_wake_id};
-use crate::{limits, wire::subscription::Claimed};
+use crate::wire::subscription::Claimed;
 
 /// Through which door an acknowledgement comes: workers that are called come back through one,
 /// those that claim through the other.
@@ -39,21 +39,29 @@ impl Subscriptions {
         let inner = &self.inner;
         let keys = inner.keys().await?;
         inner.catch_up().await?;
-        let subscription = inner.find(id)?;
+        let subscription = inner.find(id).await?;
         let mut held = inner.lock(&subscription).await?;
         let now_ms = inner.now_ms();
         let lapsed = decide::lapse(held.state(), now_ms);
         inner.record(&subscription, &mut held, lapsed.as_slice()).await?;
         let wake_id = new_wake_id();
-        let claimed = decide::claim(held.state(), held.pending(), worker, &wake_id, now_ms)?;
+        let claimed = decide::claim(held.state(), held.pending(), worker, &wake_id, now_ms);
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(refusal) => {
+                inner.advance(&subscription, &mut held).await?;
+                return Err(refusal.into());
+            }
+        };
         inner.record(&subscription, &mut held, &claimed).await?;
+        let streams = held.told_now();
         let state = held.state();
         let wake_id = state.wake.as_ref().map_or(wake_id, |wake| wake.id.to_string());
         Ok(Claimed {
             wake_id,
             generation: state.generation,
             token: keys.token(id, state.salt, state.generation),
-            streams: held.followed(limits::WAKE_STREAMS_MAX),
+            streams,
             lease_ttl_ms: state.config.lease_ttl_ms,
         })
     }
@@ -71,7 +79,7 @@ impl Subscriptions {
         let inner = &self.inner;
         let keys = inner.keys().await?;
         inner.catch_up().await?;
-        let subscription = inner.find(id)?;
+        let subscription = inner.find(id).await?;
         let mut held = inner.lock(&subscription).await?;
         match (door, held.state().is_webhook()) {
             (Door::Callback, false) => return Err(Refusal::NotWebhook.into()),
@@ -109,7 +117,7 @@ impl Subscriptions {
         let inner = &self.inner;
         let keys = inner.keys().await?;
         inner.catch_up().await?;
-        let subscription = inner.find(id)?;
+        let subscription = inner.find(id).await?;
         let mut held = inner.lock(&subscription).await?;
         let lapsed = decide::lapse(held.state(), inner.now_ms());
         inner.record(&subscription, &mut held, lapsed.as_slice()).await?;

@@ -70,6 +70,9 @@ pub enum ConfigError {
     /// The description.
     #[error("`description` has at most {} bytes", limits::DESCRIPTION_BYTES_MAX)]
     Description,
+    /// Each wake would wake again.
+    #[error("a subscription cannot follow its own wake stream")]
+    OwnWakes,
     /// Too many streams by name.
     #[error(
         "a subscription follows at most {} streams, with {} bytes of paths",
@@ -113,6 +116,7 @@ impl Config {
             }
             webhook @ Delivery::Webhook { .. } => webhook,
         };
+        check_wakes(&delivery, &streams)?;
         Ok(Self {
             pattern: pattern.transpose()?,
             streams,
@@ -126,10 +130,27 @@ impl Config {
     /// each wake would wake again.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        let own =
-            matches!(&self.delivery, Delivery::PullWake { wake_stream } if &**wake_stream == path);
-        !own && self.pattern.as_ref().is_some_and(|pattern| pattern.matches(path))
+        !self.delivery.writes_to(path)
+            && self.pattern.as_ref().is_some_and(|pattern| pattern.matches(path))
     }
+}
+
+impl Delivery {
+    fn writes_to(&self, path: &str) -> bool {
+        matches!(self, Self::PullWake { wake_stream } if &**wake_stream == path)
+    }
+}
+
+/// Checks streams that are to be followed by name.
+///
+/// # Errors
+/// [`ConfigError::OwnWakes`].
+pub(super) fn check_wakes(
+    delivery: &Delivery,
+    streams: &BTreeSet<Arc<str>>,
+) -> Result<(), ConfigError> {
+    let is_own = streams.iter().any(|path| delivery.writes_to(path));
+    if is_own { Err(ConfigError::OwnWakes) } else { Ok(()) }
 }
 
 /// Paths of streams, each once.
@@ -208,6 +229,7 @@ mod tests {
         let config = pull(Some("wake/*"), &[]).unwrap();
         assert!(config.matches("wake/other"));
         assert!(!config.matches("wake/pool"));
+        assert_eq!(pull(None, &["a", "wake/pool"]), Err(ConfigError::OwnWakes));
     }
 
     #[test]

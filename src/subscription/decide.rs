@@ -4,7 +4,7 @@
 //! Invariant: an acknowledgement counts only for the wake in flight, under its generation, before
 //! its lease has ended.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     error::{AckRefused, Refusal},
@@ -37,7 +37,16 @@ pub fn wake(
     now_ms: u64,
 ) -> Option<Event> {
     let must_wait = state.retry.is_some_and(|retry| retry.next_ms > now_ms);
-    if state.wake.is_some() || must_wait {
+    if must_wait { None } else { issue(state, pending, wake_id, now_ms) }
+}
+
+fn issue(
+    state: &State,
+    pending: impl Iterator<Item = (Arc<str>, u64)>,
+    wake_id: &str,
+    now_ms: u64,
+) -> Option<Event> {
+    if state.wake.is_some() {
         return None;
     }
     let mut bytes = 0;
@@ -63,6 +72,25 @@ pub fn lapse(state: &State, now_ms: u64) -> Option<Event> {
     (ends_ms <= now_ms).then_some(Event::Lapsed { attempts, next_ms })
 }
 
+/// The end of a wake that nobody works on and that has nothing to do any more: the next records
+/// have a wake of their own.
+#[must_use]
+pub fn moot(state: &State, has_pending: bool) -> Option<Event> {
+    let wake = state.wake.as_ref()?;
+    let is_moot = !state.is_webhook() && wake.holder.is_none() && !has_pending;
+    is_moot.then_some(Event::Released)
+}
+
+/// Whether the wake in flight is to be sent now.
+#[must_use]
+pub fn goes_out(state: &State, now_ms: u64) -> bool {
+    let must_wait = state.retry.is_some_and(|retry| retry.next_ms > now_ms);
+    state.wake.as_ref().is_some_and(|wake| {
+        let again = wake.again_ms.is_some_and(|again_ms| again_ms <= now_ms);
+        wake.holder.is_none() && !must_wait && (!wake.delivered || again)
+    })
+}
+
 /// A worker's claim: the lease, on the wake in flight or on a new one.
 ///
 /// # Errors
@@ -85,9 +113,8 @@ pub fn claim(
         return Err(Refusal::NothingPending);
     }
     // A worker that asks need not be woken: a wake that is still to go out goes out no more.
-    let idle = State { retry: None, ..state.clone() };
     let claimed = Event::Claimed { worker: Arc::from(worker), lease_ms: lease(state, now_ms) };
-    Ok(wake(&idle, pending, wake_id, now_ms).into_iter().chain([claimed]).collect())
+    Ok(issue(state, pending, wake_id, now_ms).into_iter().chain([claimed]).collect())
 }
 
 /// A worker's acknowledgement, which also keeps its lease or (with `done`) ends its wake.
@@ -103,6 +130,9 @@ pub fn ack(
     now_ms: u64,
 ) -> Result<Event, Refusal> {
     check(state, shown)?;
+    let replaced = state.wake.as_ref().map(|wake| &wake.replaced);
+    let is_same = |path: &Arc<str>| replaced.is_none_or(|replaced| !replaced.contains(path));
+    let acks: Vec<_> = acks.into_iter().filter(|(path, _)| is_same(path)).collect();
     for (path, offset) in &acks {
         let refused = |reason| Err(Refusal::Ack { stream: Arc::clone(path), reason });
         let Some(link) = state.links.get(path) else { return refused(AckRefused::NotFollowed) };
@@ -140,12 +170,19 @@ pub fn send(state: &State, now_ms: u64) -> Option<Event> {
 /// What comes of a wake that arrived. Where the worker is done at once, all that the wake named
 /// is acknowledged.
 #[must_use]
-pub fn arrived(state: &State, wake_id: &str, is_done: bool) -> Option<Event> {
+pub fn arrived(state: &State, wake_id: &str, is_done: bool, now_ms: u64) -> Option<Event> {
     let wake = state.wake.as_ref().filter(|wake| &*wake.id == wake_id)?;
     if is_done {
         return Some(Event::Acked { acks: wake.tails.clone(), lease_ms: None, done: true });
     }
-    (!wake.delivered).then_some(Event::Delivered)
+    if state.is_webhook() {
+        return (!wake.delivered).then_some(Event::Delivered);
+    }
+    let lease = Duration::from_millis(state.config.lease_ttl_ms);
+    let wait = lease.saturating_mul(2_u32.saturating_pow(wake.announced));
+    let wait = wait.max(limits::LEASE_DEFAULT).min(limits::WAKE_AGAIN_MAX);
+    let again_ms = now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    wake.holder.is_none().then_some(Event::Announced { again_ms })
 }
 
 /// What comes of a wake that did not arrive. `chance`, from 0 to 1, spreads the tries of many
@@ -159,8 +196,10 @@ pub fn missed(
     now_ms: u64,
 ) -> Option<Event> {
     // A worker that has called back has it, whatever became of the answer.
-    let wake = state.wake.as_ref().filter(|wake| &*wake.id == wake_id && !wake.delivered)?;
-    debug_assert!(wake.holder.is_none(), "a wake that is held has arrived");
+    let wake = state.wake.as_ref().filter(|wake| &*wake.id == wake_id && wake.holder.is_none())?;
+    if wake.delivered && wake.again_ms.is_none() {
+        return None;
+    }
     let attempts = state.retry.map_or(0, |retry| retry.attempts).saturating_add(1);
     let next_ms = now_ms.saturating_add(backoff_ms(attempts, chance));
     Some(if lapsed {
@@ -194,8 +233,12 @@ pub fn due_ms(state: &State, has_pending: bool, in_flight: bool) -> u64 {
         _ if in_flight => u64::MAX,
         None if has_pending => retry_ms,
         None => u64::MAX,
+        Some(_) if moot(state, has_pending).is_some() => 0,
         Some(wake) if !wake.delivered => retry_ms,
-        Some(wake) => wake.lease_ms.unwrap_or(u64::MAX),
+        Some(wake) => {
+            let again_ms = wake.again_ms.map_or(u64::MAX, |again_ms| again_ms.max(retry_ms));
+            again_ms.min(wake.lease_ms.unwrap_or(u64::MAX))
+        }
     }
 }
 

@@ -6,11 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use parking_lot::Mutex as Lock;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Answer, Delivery, Inner, Missed, Request, SubscriptionError, Subscriptions, decide,
-    held::{Held, Subscription},
+    held::{Held, InFlight, Outcome, Subscription},
+    state::Wake,
 };
 use crate::{
     limits,
@@ -26,13 +29,14 @@ struct Outgoing {
     subscription: Arc<Subscription>,
     wake_id: Arc<str>,
     message: Message,
+    over: CancellationToken,
 }
 
 enum Message {
     /// To a webhook, within its lease.
     Request(Request, Duration),
     /// To a wake stream.
-    Record(Arc<str>, Bytes),
+    Record(Arc<str>, NewRecord),
 }
 
 /// A wake that went out.
@@ -42,36 +46,27 @@ struct Sent {
     outcome: Outcome,
 }
 
-/// What became of it.
-enum Outcome {
-    /// It arrived; the worker may be done at once.
-    Arrived { is_done: bool },
-    /// It did not.
-    Missed { reason: String, lapsed: bool },
-}
-
 impl Subscriptions {
     /// Wakes workers for ever; the server runs it as a task and stops it by dropping it.
     pub async fn run(self) {
         let inner = &*self.inner;
         let mut sending = FuturesUnordered::new();
         loop {
-            let has_room = sending.len() < limits::WAKES_IN_FLIGHT_MAX;
             tokio::select! {
                 () = inner.log.touched().moved() => {}
                 () = inner.changed.notified() => {}
                 // IMPORTANT: what is being sent holds no lock, because it stands still while
                 // this loop does anything else; what became of it is recorded here.
                 Some(sent) = sending.next(), if !sending.is_empty() => inner.sent(sent).await,
-                () = inner.until_due(), if has_room => {}
+                () = inner.until_due() => {}
             }
             if let Err(error) = inner.catch_up().await {
                 tracing::warn!(%error, "subscriptions wait: the log does not take part");
                 inner.log.clock().sleep(limits::SUBSCRIPTION_PAUSE).await;
                 continue;
             }
-            let room = limits::WAKES_IN_FLIGHT_MAX - sending.len();
-            for outgoing in inner.due(room).await {
+            // One of each subscription at most, and so no more than there are subscriptions.
+            for outgoing in inner.due().await {
                 sending.push(inner.send(outgoing));
             }
         }
@@ -88,27 +83,24 @@ impl Inner {
         self.log.clock().sleep(wait).await;
     }
 
-    /// Looks at the subscriptions whose time has come, and takes up to `room` wakes from them.
-    async fn due(&self, room: usize) -> Vec<Outgoing> {
+    /// Looks at the subscriptions whose time has come, and takes wakes from them.
+    async fn due(&self) -> Vec<Outgoing> {
         let now_ms = self.now_ms();
-        let mut outgoing = Vec::new();
-        for subscription in self.all() {
-            if subscription.due_ms() > now_ms || outgoing.len() == room {
-                continue;
-            }
-            match self.step(&subscription).await {
-                Ok(next) => outgoing.extend(next),
-                Err(SubscriptionError::NotFound(_)) => {}
-                Err(error) => {
-                    tracing::warn!(subscription = &*subscription.id, %error, "a wake has to wait");
-                    let mut held = subscription.held.lock().await;
-                    let pause_ms = u64::try_from(limits::SUBSCRIPTION_PAUSE.as_millis());
-                    held.pause_ms = self.now_ms().saturating_add(pause_ms.unwrap_or(u64::MAX));
-                    subscription.note_due(&held);
-                }
-            }
-        }
-        outgoing
+        let due = self.all().into_iter().filter(|known| known.due_ms() <= now_ms);
+        let due: Vec<_> = due.collect();
+        let outgoing = Arc::new(Lock::new(Vec::new()));
+        let step = |known: Arc<Subscription>| {
+            let outgoing = Arc::clone(&outgoing);
+            let step = async move {
+                let next = self.step(&known).await?;
+                outgoing.lock().extend(next);
+                Ok(())
+            };
+            step.boxed()
+        };
+        self.each(due, step).await;
+        let mut outgoing = outgoing.lock();
+        std::mem::take(&mut *outgoing)
     }
 
     /// Ends what has lapsed, issues a wake if there is something to do, and takes it along if it
@@ -118,97 +110,135 @@ impl Inner {
         subscription: &Arc<Subscription>,
     ) -> Result<Option<Outgoing>, SubscriptionError> {
         let mut held = self.lock(subscription).await?;
+        self.note_outcome(subscription, &mut held).await?;
         self.advance(subscription, &mut held).await?;
         let now_ms = self.now_ms();
-        let state = held.state();
-        let Some(wake) = state.wake.as_ref().filter(|wake| !wake.delivered) else {
-            return Ok(None);
-        };
-        let must_wait = state.retry.is_some_and(|retry| retry.next_ms > now_ms);
-        if must_wait || held.in_flight.as_ref() == Some(&wake.id) {
+        if held.in_flight.is_some() || !decide::goes_out(held.state(), now_ms) {
             return Ok(None);
         }
-        let wake_id = Arc::clone(&wake.id);
-        let again = decide::send(state, now_ms);
+        let again = decide::send(held.state(), now_ms);
         self.record(subscription, &mut held, again.as_slice()).await?;
-        let message = self.message(subscription, &held, &wake_id).await?;
-        held.in_flight = Some(Arc::clone(&wake_id));
+        let Some(wake) = held.state().wake.clone() else { return Ok(None) };
+        let message = self.message(subscription, &mut held, &wake).await?;
+        let over = CancellationToken::new();
+        let wake_id = Arc::clone(&wake.id);
+        held.in_flight = Some(InFlight { wake_id: Arc::clone(&wake_id), over: over.clone() });
         subscription.note_due(&held);
         let subscription = Arc::clone(subscription);
-        Ok(Some(Outgoing { subscription, wake_id, message }))
+        Ok(Some(Outgoing { subscription, wake_id, message, over }))
     }
 
     async fn message(
         &self,
         subscription: &Subscription,
-        held: &Held,
-        wake_id: &str,
+        held: &mut Held,
+        wake: &Wake,
     ) -> Result<Message, SubscriptionError> {
-        let (id, state) = (&*subscription.id, held.state());
-        let stream = state.wake.as_ref().map(|wake| &*wake.stream).unwrap_or_default();
-        match &state.config.delivery {
+        let id = &*subscription.id;
+        let (generation, salt) = (held.state().generation, held.state().salt);
+        let config = &subscription.config;
+        match &config.delivery {
             Delivery::PullWake { wake_stream } => {
-                let (generation, ts) = (state.generation, self.now_ms());
-                let kind = "wake";
+                let (kind, stream, ts) = ("wake", &*wake.stream, self.now_ms());
+                // Written again after a crash, it is known by its id and is there once.
+                let times = wake.announced;
+                let name =
+                    if times == 0 { wake.id.to_string() } else { format!("{}.{times}", wake.id) };
                 let record =
-                    WakeRecord { kind, id: wake_id, subscription_id: id, stream, generation, ts };
-                Ok(Message::Record(Arc::clone(wake_stream), text(&record)))
+                    WakeRecord { kind, id: &name, subscription_id: id, stream, generation, ts };
+                let payload = text(&record);
+                let record = NewRecord { id: Some(Arc::from(name)), payload };
+                Ok(Message::Record(Arc::clone(wake_stream), record))
             }
             Delivery::Webhook { url } => {
                 let keys = self.keys().await?;
                 let base = self.settings.public_url.as_deref().unwrap_or_default();
                 let body = text(&WakeBody {
                     subscription_id: id,
-                    wake_id,
-                    generation: state.generation,
-                    streams: held.followed_by_wake(limits::WAKE_STREAMS_MAX),
+                    wake_id: &wake.id,
+                    generation,
+                    streams: held.told_by_wake(),
                     callback_url: &format!("{base}{}", paths::callback(id)),
-                    callback_token: &keys.token(id, state.salt, state.generation),
+                    callback_token: &keys.token(id, salt, generation),
                 });
                 let signature = keys.sign(&body, self.now_ms() / 1_000);
                 let request = Request { url: Arc::clone(url), body, signature };
-                Ok(Message::Request(request, Duration::from_millis(state.config.lease_ttl_ms)))
+                Ok(Message::Request(request, Duration::from_millis(config.lease_ttl_ms)))
             }
         }
     }
 
-    /// Sends a wake.
+    /// Sends a wake, as long as it is not over.
     async fn send(&self, outgoing: Outgoing) -> Sent {
-        let Outgoing { subscription, wake_id, message } = outgoing;
-        let outcome = match message {
-            Message::Request(request, lease) => self.call(request, lease).await,
-            Message::Record(stream, record) => self.write(&stream, &wake_id, record).await,
+        let Outgoing { subscription, wake_id, message, over } = outgoing;
+        let sending = async {
+            match message {
+                Message::Request(request, lease) => self.call(request, lease).await,
+                Message::Record(stream, record) => self.write(&stream, record).await,
+            }
         };
+        let outcome = over.run_until_cancelled(sending).await.unwrap_or(Outcome::Over);
         Sent { subscription, wake_id, outcome }
     }
 
     /// Records what became of a wake.
     async fn sent(&self, Sent { subscription, wake_id, outcome }: Sent) {
-        match self.conclude(&subscription, &wake_id, outcome).await {
-            Ok(()) | Err(SubscriptionError::NotFound(_)) => {}
-            Err(error) => {
-                tracing::warn!(subscription = &*subscription.id, %error, "a wake goes out again");
-            }
+        {
+            let mut held = subscription.held.lock().await;
+            held.in_flight = None;
+            // Kept until the log has it, so that nobody is called twice for a full disk.
+            held.outcome = Some((wake_id, outcome));
+            subscription.note_due(&held);
         }
+        if let Err(error) = self.conclude(&subscription).await {
+            self.pause(&subscription, &error).await;
+        }
+    }
+
+    async fn conclude(&self, subscription: &Subscription) -> Result<(), SubscriptionError> {
+        let mut held = self.lock(subscription).await?;
+        self.note_outcome(subscription, &mut held).await?;
+        self.advance(subscription, &mut held).await?;
+        Ok(())
+    }
+
+    async fn note_outcome(
+        &self,
+        subscription: &Subscription,
+        held: &mut Held,
+    ) -> Result<(), SubscriptionError> {
+        let Some((wake_id, outcome)) = held.outcome.clone() else { return Ok(()) };
+        let (state, now_ms) = (held.state(), self.now_ms());
+        let event = match outcome {
+            Outcome::Arrived { is_done } => decide::arrived(state, &wake_id, is_done, now_ms),
+            Outcome::Missed { reason, lapsed } => {
+                let subscription = &*subscription.id;
+                tracing::debug!(subscription, %reason, "a wake did not arrive");
+                self.log.metrics().wakes_missed.inc();
+                decide::missed(state, &wake_id, lapsed, rand::random(), now_ms)
+            }
+            Outcome::Over => None,
+        };
+        self.record(subscription, held, event.as_slice()).await?;
+        held.outcome = None;
+        Ok(())
     }
 
     async fn call(&self, request: Request, lease: Duration) -> Outcome {
         tokio::select! {
             answer = self.post.post(request) => answered(answer),
             () = self.log.clock().sleep(lease) => {
-                Outcome::Missed { reason: "no answer within the lease".to_owned(), lapsed: true }
+                Outcome::Missed { reason: "no answer within the lease".into(), lapsed: true }
             }
         }
     }
 
-    async fn write(&self, stream: &str, wake_id: &str, payload: Bytes) -> Outcome {
-        let missed = |reason: String| Outcome::Missed { reason, lapsed: false };
+    async fn write(&self, stream: &str, record: NewRecord) -> Outcome {
+        let missed = |reason: String| Outcome::Missed { reason: reason.into(), lapsed: false };
         let path = match StreamPath::parse(stream) {
             Ok(path) => path,
             Err(error) => return missed(error.to_string()),
         };
-        // Written again after a crash, it is known by its id and is there once.
-        let record = NewRecord { id: Some(Arc::from(wake_id)), payload };
         let append = Append {
             records: [record].into_iter().collect(),
             content_type: Some(Arc::from(JSON)),
@@ -219,34 +249,6 @@ impl Inner {
             Err(error) => missed(error.to_string()),
         }
     }
-
-    async fn conclude(
-        &self,
-        subscription: &Subscription,
-        wake_id: &Arc<str>,
-        outcome: Outcome,
-    ) -> Result<(), SubscriptionError> {
-        {
-            let mut held = subscription.held.lock().await;
-            if held.in_flight.as_ref() == Some(wake_id) {
-                held.in_flight = None;
-            }
-            subscription.note_due(&held);
-        }
-        let mut held = self.lock(subscription).await?;
-        let event = match outcome {
-            Outcome::Arrived { is_done } => decide::arrived(held.state(), wake_id, is_done),
-            Outcome::Missed { reason, lapsed } => {
-                tracing::debug!(subscription = &*subscription.id, reason, "a wake did not arrive");
-                self.log.metrics().wakes_missed.inc();
-                let chance = rand::random();
-                decide::missed(held.state(), wake_id, lapsed, chance, self.now_ms())
-            }
-        };
-        self.record(subscription, &mut held, event.as_slice()).await?;
-        self.advance(subscription, &mut held).await?;
-        Ok(())
-    }
 }
 
 fn answered(answer: Result<Answer, Missed>) -> Outcome {
@@ -256,9 +258,9 @@ fn answered(answer: Result<Answer, Missed>) -> Outcome {
             Outcome::Arrived { is_done: said.is_ok_and(|said| said.done) }
         }
         Ok(answer) => {
-            Outcome::Missed { reason: format!("status {}", answer.status), lapsed: false }
+            Outcome::Missed { reason: format!("status {}", answer.status).into(), lapsed: false }
         }
-        Err(missed) => Outcome::Missed { reason: missed.to_string(), lapsed: false },
+        Err(missed) => Outcome::Missed { reason: missed.to_string().into(), lapsed: false },
     }
 }
 

@@ -50,12 +50,15 @@ pub enum Event {
         /// The stream.
         path: Arc<str>,
     },
-    /// Another stream is at the path, or (with epoch 0) none: nothing of it is acknowledged.
+    /// Another stream is at the path, or (with epoch 0) none: what was acknowledged of the one
+    /// before says nothing of it.
     Replaced {
         /// The path.
         path: Arc<str>,
         /// Epoch of the stream that is there now.
         epoch: u64,
+        /// Where it is followed from.
+        acked: u64,
     },
     /// A stream that was followed by the pattern only is gone.
     Dropped {
@@ -82,6 +85,11 @@ pub enum Event {
     },
     /// The wake arrived.
     Delivered,
+    /// The wake is on its wake stream.
+    Announced {
+        /// When it is written there again, if nobody has claimed it.
+        again_ms: u64,
+    },
     /// The wake did not arrive.
     Failed {
         /// How often in a row.

@@ -7,6 +7,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::log::{PathError, StreamPath};
 
@@ -31,11 +32,20 @@ impl Pattern {
         &self.0
     }
 
+    /// What every path that it stands for begins with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        let stars = self.0.split('/').take_while(|segment| !matches!(*segment, "*" | "**"));
+        let bytes: usize = stars.map(|segment| segment.len() + 1).sum();
+        // `a/**` stands for `a` as well, so the slash is not a part of it.
+        self.0.get(..bytes.saturating_sub(1)).unwrap_or(&self.0)
+    }
+
     /// Whether a path is one of those that the pattern stands for.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        let pattern: Vec<&str> = self.0.split('/').collect();
-        let path: Vec<&str> = path.split('/').collect();
+        let pattern: SmallVec<[&str; 8]> = self.0.split('/').collect();
+        let path: SmallVec<[&str; 8]> = path.split('/').collect();
         let (mut at, mut reached) = (0, 0);
         // Where the last `**` stood, and how much of the path it takes so far.
         let mut open: Option<(usize, usize)> = None;
@@ -126,6 +136,8 @@ mod tests {
         ) {
             let found = matches(&pattern.join("/"), &path.join("/"));
             prop_assert_eq!(found, by_definition(&pattern, &path));
+            let prefix = Pattern::parse(&pattern.join("/")).unwrap();
+            prop_assert!(!found || path.join("/").starts_with(prefix.prefix()));
         }
     }
 }

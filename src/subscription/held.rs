@@ -7,27 +7,36 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    config::Config,
     decide::{self, Tails},
     event::Event,
     record::Folded,
     state::{Link, State},
 };
-use crate::wire::{
-    protocol,
-    subscription::{Followed, LinkType},
+use crate::{
+    limits,
+    wire::{
+        protocol,
+        subscription::{Followed, LinkType},
+    },
 };
 
 /// A subscription of the server.
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) id: Arc<str>,
+    /// What it was made with, which never changes.
+    pub(super) config: Config,
+    /// It follows streams by name, or has.
+    by_name: AtomicBool,
     /// When the engine has to look at it, Unix milliseconds.
     due_ms: AtomicU64,
     pub(super) held: Mutex<Held>,
@@ -39,14 +48,50 @@ pub(super) struct Held {
     pub(super) folded: Folded,
     tails: Tails,
     pending: BTreeSet<Arc<str>>,
+    /// The last stream that a worker was told of as pending: the next wake begins behind it.
+    told: Option<Arc<str>>,
     /// The wake that is being delivered.
-    pub(super) in_flight: Option<Arc<str>>,
+    pub(super) in_flight: Option<InFlight>,
+    /// What became of a wake, as long as the log has not taken it.
+    pub(super) outcome: Option<(Arc<str>, Outcome)>,
     /// Nothing is begun before this, Unix milliseconds: the log refused a record.
     pub(super) pause_ms: u64,
+    /// How far what is here can be relied on.
+    pub(super) standing: Standing,
+    /// It was said that no more streams can be followed.
+    was_full: bool,
+}
+
+/// How far a state in memory can be relied on; the later ones are the worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// It is as the log has it.
+    Sure,
+    /// Changes of streams may have been missed.
+    Unseen,
     /// An append was begun and its end was not seen: the log knows better.
-    pub(super) in_doubt: bool,
+    InDoubt,
     /// Deleted.
-    pub(super) gone: bool,
+    Gone,
+}
+
+/// A wake on its way.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) wake_id: Arc<str>,
+    /// Ends it, where the wake is over before its answer has come.
+    pub(super) over: CancellationToken,
+}
+
+/// What became of a wake that was sent.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// It arrived; the worker may be done at once.
+    Arrived { is_done: bool },
+    /// It did not.
+    Missed { reason: Arc<str>, lapsed: bool },
+    /// It was over before the answer came.
+    Over,
 }
 
 /// A stream as the log has it.
@@ -54,20 +99,39 @@ pub(super) struct Held {
 pub(super) struct Found {
     pub(super) epoch: u64,
     pub(super) tail: u64,
+    /// The place behind what it took over from another.
+    pub(super) inherited: u64,
 }
 
 impl Subscription {
     pub(super) fn new(id: Arc<str>, folded: Folded) -> Arc<Self> {
+        let config = folded.state.config.clone();
+        let by_name = folded.state.links.values().any(|link| link.explicit);
         let held = Held {
             folded,
             tails: Tails::new(),
             pending: BTreeSet::new(),
+            told: None,
             in_flight: None,
+            outcome: None,
             pause_ms: 0,
-            in_doubt: false,
-            gone: false,
+            standing: Standing::Sure,
+            was_full: false,
         };
-        Arc::new(Self { id, due_ms: AtomicU64::new(0), held: Mutex::new(held) })
+        let (by_name, due_ms) = (AtomicBool::new(by_name), AtomicU64::new(0));
+        Arc::new(Self { id, config, by_name, due_ms, held: Mutex::new(held) })
+    }
+
+    /// Whether it follows a stream, or would.
+    pub(super) async fn follows(&self, path: &str) -> bool {
+        self.config.matches(path)
+            || (self.by_name.load(Ordering::Acquire)
+                && self.held.lock().await.state().links.contains_key(path))
+    }
+
+    /// It follows streams by name from now on.
+    pub(super) fn note_by_name(&self) {
+        self.by_name.store(true, Ordering::Release);
     }
 
     pub(super) fn due_ms(&self) -> u64 {
@@ -76,13 +140,13 @@ impl Subscription {
 
     /// Notes when it is to be looked at next, after a change.
     pub(super) fn note_due(&self, held: &Held) {
-        let state = &held.folded.state;
-        let wake_id = state.wake.as_ref().map(|wake| &wake.id);
-        let in_flight = wake_id.is_some() && held.in_flight.as_ref() == wake_id;
-        let due_ms = if held.gone {
+        let due_ms = if held.standing == Standing::Gone {
             u64::MAX
+        } else if held.outcome.is_some() || held.standing > Standing::Sure {
+            held.pause_ms
         } else {
-            decide::due_ms(state, held.has_pending(), in_flight).max(held.pause_ms)
+            let in_flight = held.in_flight.is_some();
+            decide::due_ms(held.state(), held.has_pending(), in_flight).max(held.pause_ms)
         };
         self.due_ms.store(due_ms, Ordering::Release);
     }
@@ -101,9 +165,25 @@ impl Held {
         !self.pending.is_empty()
     }
 
-    /// Followed streams with records that are not acknowledged, with their tails.
+    /// Followed streams with records that are not acknowledged, with their tails. It goes round,
+    /// so that busy streams do not keep workers from the others.
     pub(super) fn pending(&self) -> impl Iterator<Item = (Arc<str>, u64)> {
-        self.pending.iter().map(|path| (Arc::clone(path), self.tail(path)))
+        self.pending_paths().map(|path| (Arc::clone(path), self.tail(path)))
+    }
+
+    fn pending_paths(&self) -> impl Iterator<Item = &Arc<str>> {
+        let told = self.told.as_ref();
+        let is_later = move |path: &&Arc<str>| told.is_none_or(|told| *path > told);
+        let later = self.pending.iter().filter(is_later);
+        later.chain(self.pending.iter().filter(move |path| !is_later(path)))
+    }
+
+    /// Ends what is on its way, where its wake is over.
+    pub(super) fn end_what_is_over(&self) {
+        let wake_id = self.folded.state.wake.as_ref().map(|wake| &wake.id);
+        if let Some(sent) = self.in_flight.as_ref().filter(|sent| Some(&sent.wake_id) != wake_id) {
+            sent.over.cancel();
+        }
     }
 
     /// Takes in how a stream stands now. With it comes what is to be recorded of that.
@@ -116,18 +196,22 @@ impl Held {
         let event = match (state.links.get(path), found) {
             (None, Some(found)) if state.config.matches(path) => {
                 if !state.has_room(path) {
-                    tracing::warn!(path = &**path, "a subscription follows no more streams");
+                    self.tails.remove(path);
+                    self.say_full(path);
                     return None;
                 }
-                let link = Link { explicit: false, glob: true, acked: 0, epoch: found.epoch };
+                let Found { epoch, inherited: acked, .. } = found;
+                let link = Link { explicit: false, glob: true, acked, epoch };
                 Some(Event::Linked { links: vec![(Arc::clone(path), link)] })
             }
-            (Some(link), Some(found)) if link.epoch != found.epoch => {
-                Some(Event::Replaced { path: Arc::clone(path), epoch: found.epoch })
+            // The second can only be where something is wrong; what is there is then read anew.
+            (Some(link), Some(found)) if link.epoch != found.epoch || link.acked > found.tail => {
+                let Found { epoch, inherited: acked, .. } = found;
+                Some(Event::Replaced { path: Arc::clone(path), epoch, acked })
             }
             (Some(link), None) if !link.explicit => Some(Event::Dropped { path: Arc::clone(path) }),
             (Some(link), None) if link.epoch != 0 => {
-                Some(Event::Replaced { path: Arc::clone(path), epoch: 0 })
+                Some(Event::Replaced { path: Arc::clone(path), epoch: 0, acked: 0 })
             }
             _ => None,
         };
@@ -136,6 +220,15 @@ impl Held {
             self.refresh(path);
         }
         event
+    }
+
+    fn say_full(&mut self, path: &str) {
+        if !std::mem::replace(&mut self.was_full, true) {
+            tracing::warn!(
+                path,
+                "a subscription follows as many streams as it can, and not this one"
+            );
+        }
     }
 
     /// Brings what is pending in line with events that were folded.
@@ -152,10 +245,15 @@ impl Held {
         }
     }
 
+    /// It can be relied on so far at most.
+    pub(super) fn doubt(&mut self, standing: Standing) {
+        self.standing = self.standing.max(standing);
+    }
+
     /// Takes the log's word for the state.
     pub(super) fn replace(&mut self, folded: Folded) {
         self.folded = folded;
-        self.in_doubt = false;
+        self.standing = Standing::Unseen;
         self.pending.clear();
         let paths: Vec<_> = self.folded.state.links.keys().cloned().collect();
         for path in &paths {
@@ -179,30 +277,39 @@ impl Held {
         self.tails.get(path).copied().unwrap_or(0)
     }
 
-    /// The followed streams as a worker is told of them now: those with pending records first.
-    pub(super) fn followed(&self, max: usize) -> Vec<Followed> {
-        let links = &self.folded.state.links;
-        let pending = self.pending.iter().filter_map(|path| links.get_key_value(path));
-        let others = links.iter().filter(|(path, _)| !self.pending.contains(*path));
-        let listed = pending.chain(others).take(max);
-        listed.map(|(path, link)| followed(path, link, self.tail(path))).collect()
+    /// All followed streams.
+    pub(super) fn followed(&self) -> Vec<Followed> {
+        let links = self.folded.state.links.iter();
+        links.map(|(path, link)| followed(path, link, self.tail(path))).collect()
     }
 
-    /// The followed streams as the wake in flight names them. Those with records that came later
-    /// are left to the next wake.
-    pub(super) fn followed_by_wake(&self, max: usize) -> Vec<Followed> {
+    /// The followed streams as a worker is told of them that claims now: those with something to
+    /// do, and some of the others.
+    pub(super) fn told_now(&mut self) -> Vec<Followed> {
+        let pending: Vec<_> = self.pending().take(limits::WAKE_STREAMS_MAX).collect();
+        self.told(&pending)
+    }
+
+    /// The same as the wake in flight names them. Those with records that came later are left to
+    /// the next wake.
+    pub(super) fn told_by_wake(&mut self) -> Vec<Followed> {
+        let wake = self.folded.state.wake.as_ref();
+        let pending = wake.map(|wake| wake.tails.clone()).unwrap_or_default();
+        self.told(&pending)
+    }
+
+    fn told(&mut self, pending: &[(Arc<str>, u64)]) -> Vec<Followed> {
         let links = &self.folded.state.links;
-        let Some(wake) = &self.folded.state.wake else { return Vec::new() };
-        let named: BTreeSet<_> = wake.tails.iter().map(|(path, _)| path).collect();
-        let pending = wake
-            .tails
+        let named = pending
             .iter()
             .filter_map(|(path, tail)| links.get(path).map(|link| followed(path, link, *tail)));
-        let others = links
-            .iter()
-            .filter(|(path, _)| !named.contains(path) && !self.pending.contains(*path))
-            .map(|(path, link)| followed(path, link, self.tail(path)));
-        pending.chain(others).take(max).collect()
+        let is_named: BTreeSet<_> = pending.iter().map(|(path, _)| path).collect();
+        let is_other = |path: &Arc<str>| !self.pending.contains(path) && !is_named.contains(path);
+        let others = links.iter().filter(|(path, _)| is_other(path));
+        let others = others.map(|(path, link)| followed(path, link, self.tail(path)));
+        let told = named.chain(others.take(limits::WAKE_OTHERS_MAX)).collect();
+        self.told = pending.last().map(|(path, _)| Arc::clone(path));
+        told
     }
 }
 

@@ -7,12 +7,12 @@ use super::{
     catch_up::found,
     config::check_id,
     event::Event,
-    held::{Found, Held, Subscription},
+    held::{Found, Held, Standing, Subscription},
     is_failing, record,
     state::{Link, linked},
     target,
 };
-use crate::limits;
+use crate::{limits, log::Refused};
 
 impl Subscriptions {
     /// Makes a subscription, or finds it made like this already. The streams it follows count as
@@ -29,26 +29,25 @@ impl Subscriptions {
         inner.catch_up().await?;
         // Nobody takes in changes between the look at the streams and the new subscription.
         let _turn = inner.turn.lock().await;
-        if let Ok(known) = inner.find(id) {
-            let held = inner.lock(&known).await?;
-            if held.state().config != config {
-                return Err(SubscriptionError::Exists(id.to_owned()));
-            }
-            return Ok((inner.view(id, &held), false));
+        if let Some(view) = inner.confirmed(id, &config).await? {
+            return Ok((view, false));
         }
         if inner.known.read().len() >= limits::SUBSCRIPTIONS_MAX {
             return Err(SubscriptionError::TooMany { max: limits::SUBSCRIPTIONS_MAX });
         }
         let links = inner.backfill(&config).await?;
         let (at_ms, salt) = (inner.now_ms(), rand::random());
-        let created = Event::Created { config, at_ms, salt };
+        let created = Event::Created { config: config.clone(), at_ms, salt };
         let events: Vec<_> = std::iter::once(created).chain(linked(&links)).collect();
-        let folded = record::create(&inner.log, id, &events).await?;
+        let Some(folded) = record::create(&inner.log, id, &events).await? else {
+            let view = inner.confirmed(id, &config).await?;
+            return view.map(|view| (view, false)).ok_or_else(|| Refused::Contended.into());
+        };
         let subscription = Subscription::new(Arc::from(id), folded);
         let mut held = subscription.held.lock().await;
         for (path, link) in links {
             // Linked where it ended: nothing to record of it.
-            let at = Found { epoch: link.epoch, tail: link.acked };
+            let at = Found { epoch: link.epoch, tail: link.acked, inherited: 0 };
             held.note(&path, (link.epoch != 0).then_some(at));
         }
         let view = inner.view(id, &held);
@@ -66,7 +65,7 @@ impl Subscriptions {
         let inner = &self.inner;
         inner.keys().await?;
         inner.catch_up().await?;
-        let subscription = inner.find(id)?;
+        let subscription = inner.find(id).await?;
         let held = inner.lock(&subscription).await?;
         Ok(inner.view(id, &held))
     }
@@ -79,13 +78,20 @@ impl Subscriptions {
     pub async fn delete(&self, id: &str) -> Result<(), SubscriptionError> {
         let inner = &self.inner;
         let _turn = inner.turn.lock().await;
-        let Ok(subscription) = inner.find(id) else { return Ok(()) };
+        let subscription = match inner.find(id).await {
+            Ok(subscription) => subscription,
+            Err(SubscriptionError::NotFound(_)) => return Ok(()),
+            // What cannot be read can be ended.
+            Err(_) => return record::delete(&inner.log, id).await,
+        };
         let mut held = subscription.held.lock().await;
+        // Whoever waits for this may be gone before it is over; the next one looks.
+        held.doubt(Standing::InDoubt);
         match record::delete(&inner.log, id).await {
             Ok(()) | Err(SubscriptionError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
-        held.gone = true;
+        held.standing = Standing::Gone;
         subscription.note_due(&held);
         inner.known.write().remove(id);
         Ok(())
@@ -103,7 +109,10 @@ impl Subscriptions {
     ) -> Result<(), SubscriptionError> {
         let inner = &self.inner;
         inner.catch_up().await?;
-        let subscription = inner.find(id)?;
+        // Nobody takes in changes between the look at the streams and the new links.
+        let _turn = inner.turn.lock().await;
+        let subscription = inner.find(id).await?;
+        super::config::check_wakes(&subscription.config.delivery, &paths)?;
         let mut held = inner.lock(&subscription).await?;
         let mut links = Vec::new();
         let mut tails = Vec::new();
@@ -120,6 +129,7 @@ impl Subscriptions {
             return Err(super::ConfigError::TooManyStreams.into());
         }
         inner.record(&subscription, &mut held, &linked(&links)).await?;
+        subscription.note_by_name();
         for (path, now) in tails {
             held.note(&path, now);
         }
@@ -133,7 +143,7 @@ impl Subscriptions {
     /// [`SubscriptionError`].
     pub async fn unfollow(&self, id: &str, path: &str) -> Result<(), SubscriptionError> {
         let inner = &self.inner;
-        let subscription = inner.find(id)?;
+        let subscription = inner.find(id).await?;
         let mut held = inner.lock(&subscription).await?;
         let path: Arc<str> = Arc::from(path.trim_matches('/'));
         if held.state().links.get(&path).is_none_or(|link| !link.explicit) {
@@ -144,6 +154,28 @@ impl Subscriptions {
 }
 
 impl Inner {
+    /// The subscription of this id, if there is one and it was made like this.
+    async fn confirmed(
+        &self,
+        id: &str,
+        config: &Config,
+    ) -> Result<Option<View>, SubscriptionError> {
+        let known = match self.find(id).await {
+            Ok(known) => known,
+            Err(SubscriptionError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let held = match self.lock(&known).await {
+            Ok(held) => held,
+            Err(SubscriptionError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if held.state().config != *config {
+            return Err(SubscriptionError::Exists(id.to_owned()));
+        }
+        Ok(Some(self.view(id, &held)))
+    }
+
     fn check_webhook(&self, config: &Config) -> Result<(), SubscriptionError> {
         if let Delivery::Webhook { url } = &config.delivery {
             target::check(url, self.settings.targets).map_err(super::ConfigError::from)?;
@@ -157,8 +189,8 @@ impl Inner {
     /// The streams that a new subscription follows, at their tails.
     async fn backfill(&self, config: &Config) -> Result<Vec<(Arc<str>, Link)>, SubscriptionError> {
         let mut links = Vec::new();
-        if config.pattern.is_some() {
-            self.list(|info| {
+        if let Some(pattern) = &config.pattern {
+            self.list(pattern.prefix(), |info| {
                 if config.matches(&info.path) {
                     let explicit = config.streams.contains(&info.path);
                     let link = link(config, &info.path, explicit, Some(found(info)));
@@ -189,7 +221,7 @@ impl Inner {
             config: state.config.clone(),
             created_ms: state.created_ms,
             is_failing: is_failing(state),
-            followed: held.followed(usize::MAX),
+            followed: held.followed(),
             kid: kid.cloned(),
         }
     }
@@ -197,8 +229,8 @@ impl Inner {
 
 /// A link to a stream at its tail.
 fn link(config: &Config, path: &str, explicit: bool, now: Option<Found>) -> Link {
-    let Found { epoch, tail } = now.unwrap_or(Found { epoch: 0, tail: 0 });
-    Link { explicit, glob: config.matches(path), acked: tail, epoch }
+    let (epoch, acked) = now.map_or((0, 0), |now| (now.epoch, now.tail));
+    Link { explicit, glob: config.matches(path), acked, epoch }
 }
 
 fn fits(held: &Held, links: &[(Arc<str>, Link)]) -> bool {

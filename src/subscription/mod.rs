@@ -118,9 +118,10 @@ impl Subscriptions {
         inner.log.touched().watch();
         inner.log.touched().note_all();
         for id in ids {
-            if let Some(folded) = record::load(&inner.log, &id).await? {
-                let id: Arc<str> = Arc::from(id);
-                inner.known.write().insert(Arc::clone(&id), Subscription::new(id, folded));
+            match inner.find(&id).await {
+                Ok(_) | Err(SubscriptionError::NotFound(_)) => {}
+                // It is as it is found, and asked for again by whoever asks for it.
+                Err(error) => tracing::error!(subscription = id, %error, "it does not take part"),
             }
         }
         Ok(())
@@ -147,9 +148,26 @@ impl Inner {
         self.keys.get_or_try_init(|| record::keys(&self.log)).await
     }
 
-    fn find(&self, id: &str) -> Result<Arc<Subscription>, SubscriptionError> {
+    /// A subscription, by its id. The log is asked too: somebody may have made it who did not wait
+    /// for the answer.
+    async fn find(&self, id: &str) -> Result<Arc<Subscription>, SubscriptionError> {
         let found = self.known.read().get(id).cloned();
-        found.ok_or_else(|| SubscriptionError::NotFound(id.to_owned()))
+        let not_found = || SubscriptionError::NotFound(id.to_owned());
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        check_id(id).map_err(|_| not_found())?;
+        let folded = record::load(&self.log, id).await?.ok_or_else(not_found)?;
+        Ok(self.adopt(id, folded).await)
+    }
+
+    /// Takes in a subscription that was found on the log.
+    async fn adopt(&self, id: &str, folded: record::Folded) -> Arc<Subscription> {
+        self.log.touched().watch();
+        let found = Subscription::new(Arc::from(id), folded);
+        found.held.lock().await.doubt(held::Standing::Unseen);
+        let mut known = self.known.write();
+        Arc::clone(known.entry(Arc::from(id)).or_insert(found))
     }
 
     fn all(&self) -> Vec<Arc<Subscription>> {

@@ -90,21 +90,25 @@ fn fold(folded: &mut Option<Folded>, event: &Event, bytes: usize, at: Offset) {
     }
 }
 
-/// Begins a subscription's stream.
+/// Begins a subscription's stream; `None` where there is one, which somebody has begun who did
+/// not wait for the answer.
 pub(super) async fn create(
     log: &Log,
     id: &str,
     events: &[Event],
-) -> Result<Folded, SubscriptionError> {
+) -> Result<Option<Folded>, SubscriptionError> {
     let records = write(events)?;
     let sizes: Vec<_> = records.iter().map(Bytes::len).collect();
     let creation = Creation { spec: spec(), records, fork: None, closed: Some(false) };
-    log.create(&path(id)?, creation).await.map_err(from_create)?;
+    let created = log.create(&path(id)?, creation).await.map_err(from_create)?;
+    if created.existed {
+        return Ok(None);
+    }
     let mut folded = None;
     for ((at, event), bytes) in (1..).zip(events).zip(sizes) {
         fold(&mut folded, event, bytes, Offset(at));
     }
-    folded.ok_or_else(|| damaged(&"its beginning is missing"))
+    folded.ok_or_else(|| damaged(&"its beginning is missing")).map(Some)
 }
 
 /// Appends events and folds them once they are durable.

@@ -2,7 +2,10 @@
 //!
 //! Invariant: folding the events since the newest checkpoint gives the same state as folding all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,12 @@ pub struct Wake {
     pub holder: Option<Arc<str>>,
     /// When the lease ends, Unix milliseconds; `None` while no worker can have it.
     pub lease_ms: Option<u64>,
+    /// How often it is on its wake stream.
+    pub announced: u32,
+    /// When it is written there again, Unix milliseconds.
+    pub again_ms: Option<u64>,
+    /// Paths where another stream is than the one the worker was told of.
+    pub replaced: BTreeSet<Arc<str>>,
 }
 
 /// Wakes that did not arrive.
@@ -97,10 +106,11 @@ impl State {
             }
             Event::Linked { links } => links.iter().for_each(|(path, link)| self.link(path, *link)),
             Event::Unlinked { path } => self.unlink(path),
-            Event::Replaced { path, epoch } => {
+            Event::Replaced { path, epoch, acked } => {
                 if let Some(link) = self.links.get_mut(path) {
-                    (link.epoch, link.acked) = (*epoch, 0);
+                    (link.epoch, link.acked) = (*epoch, *acked);
                 }
+                self.note_replaced(path);
             }
             Event::Dropped { path } => self.drop_link(path),
             Event::Woken { wake_id, generation, stream, tails, lease_ms } => {
@@ -112,6 +122,9 @@ impl State {
                     delivered: false,
                     holder: None,
                     lease_ms: *lease_ms,
+                    announced: 0,
+                    again_ms: None,
+                    replaced: BTreeSet::new(),
                 });
             }
             _ => self.apply_to_wake(event),
@@ -126,6 +139,12 @@ impl State {
                 wake.delivered = true;
                 self.retry = None;
             }
+            Event::Announced { again_ms } => {
+                wake.delivered = true;
+                wake.announced = wake.announced.saturating_add(1);
+                wake.again_ms = Some(*again_ms);
+                self.retry = None;
+            }
             Event::Failed { attempts, next_ms } => {
                 wake.lease_ms = None;
                 self.retry = Some(Retry { attempts: *attempts, next_ms: *next_ms });
@@ -134,19 +153,24 @@ impl State {
                 wake.holder = Some(Arc::clone(worker));
                 wake.delivered = true;
                 wake.lease_ms = Some(*lease_ms);
+                wake.again_ms = None;
+                // It is told of the streams as they are now.
+                wake.replaced.clear();
                 self.retry = None;
             }
             Event::Acked { acks, lease_ms, done } => {
                 wake.lease_ms = *lease_ms;
                 wake.delivered = true;
                 self.retry = None;
-                if *done {
-                    self.wake = None;
-                }
-                for (path, offset) in acks {
+                // What was done of a stream that is gone says nothing of the one in its place.
+                for (path, offset) in acks.iter().filter(|(path, _)| !wake.replaced.contains(path))
+                {
                     if let Some(link) = self.links.get_mut(path) {
                         link.acked = link.acked.max(*offset);
                     }
+                }
+                if *done {
+                    self.wake = None;
                 }
             }
             Event::Released => self.wake = None,
@@ -210,6 +234,14 @@ impl State {
         if self.links.remove(path).is_some() {
             self.link_bytes -= path.len();
         }
+        self.note_replaced(path);
+    }
+
+    fn note_replaced(&mut self, path: &Arc<str>) {
+        if let Some(wake) = &mut self.wake {
+            wake.tails.retain(|(named, _)| named != path);
+            wake.replaced.insert(Arc::clone(path));
+        }
     }
 }
 
@@ -245,7 +277,11 @@ mod tests {
         prop_oneof![
             links.prop_map(|links| Event::Linked { links }),
             path().prop_map(|path| Event::Unlinked { path }),
-            (path(), 0..3_u64).prop_map(|(path, epoch)| Event::Replaced { path, epoch }),
+            (path(), 0..3_u64, 0..3_u64).prop_map(|(path, epoch, acked)| Event::Replaced {
+                path,
+                epoch,
+                acked
+            }),
             path().prop_map(|path| Event::Dropped { path }),
             (wake_id(), 1..9_u64, path(), places(), any::<Option<u64>>()).prop_map(
                 |(wake_id, generation, stream, tails, lease_ms)| {
@@ -254,6 +290,7 @@ mod tests {
             ),
             any::<Option<u64>>().prop_map(|lease_ms| Event::Retried { lease_ms }),
             Just(Event::Delivered),
+            any::<u64>().prop_map(|again_ms| Event::Announced { again_ms }),
             (1..9_u32, any::<u64>())
                 .prop_map(|(attempts, next_ms)| Event::Failed { attempts, next_ms }),
             (wake_id(), any::<u64>())

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    clock::{Clock, ManualClock},
+    clock::ManualClock,
     limits,
     log::{self, Append, NewRecord, Offset, PageLimit, StreamPath, StreamSpec},
     metrics::Metrics,
-    store::memory::MemoryStore,
+    store::{WriteError, faulty::FaultyStore, memory::MemoryStore},
 };
 
 const NOW_MS: u64 = 1_795_200_000_000;
@@ -46,6 +46,7 @@ impl Post for Hook {
 }
 
 struct Desk {
+    store: Arc<FaultyStore>,
     log: Log,
     clock: Arc<ManualClock>,
     hook: Arc<Hook>,
@@ -55,11 +56,11 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let (clock, metrics) = (ManualClock::at(NOW_MS), Arc::new(Metrics::default()));
-        let store = Arc::new(MemoryStore::default());
-        let log = Log::new(store, clock.clone(), log::Settings::default(), metrics);
+        let store = FaultyStore::over(Arc::new(MemoryStore::default()));
+        let log = Log::new(store.clone(), clock.clone(), log::Settings::default(), metrics);
         let hook = Arc::new(Hook::default());
         let subscriptions = subscriptions(&log, &hook);
-        Self { log, clock, hook, subscriptions }
+        Self { store, log, clock, hook, subscriptions }
     }
 
     /// What a restart leaves: the log, and nothing else.
@@ -102,6 +103,23 @@ impl Desk {
                 () = tokio::task::yield_now() => {}
             }
         }
+    }
+
+    /// Begins something whose client goes away while the write is on its way to the disk.
+    async fn given_up<T>(&self, asked: impl Future<Output = T>) {
+        self.store.hold();
+        {
+            let mut asked = pin!(asked);
+            for _ in 0..50 {
+                tokio::select! {
+                    biased;
+                    _ = &mut asked => unreachable!("its write is held"),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        }
+        assert_eq!(self.store.held(), 1);
+        self.store.release();
     }
 
     async fn put(&self, id: &str, pattern: &str, delivery: Delivery) -> View {
@@ -221,8 +239,10 @@ async fn what_comes_while_a_wake_is_out_has_a_wake_of_its_own() {
     assert_ne!(second["wake_id"], first["wake_id"]);
     let named: Vec<_> = second["streams"].as_array().unwrap().iter().collect();
     assert_eq!(named.len(), 2);
-    assert_eq!(named[0]["acked_offset"], offset(1));
-    assert_eq!(named[0]["tail_offset"], offset(2));
+    // The one that was told of last comes last.
+    assert_eq!(named[0]["path"], "events/b");
+    assert_eq!(named[1]["acked_offset"], offset(1));
+    assert_eq!(named[1]["tail_offset"], offset(2));
     // The wake before is over, whoever still works on it.
     let late = desk.ack("s", Door::Callback, &first, true).await.unwrap_err();
     assert_eq!(late, "the wake is over: the subscription is at generation 2");
@@ -501,25 +521,191 @@ async fn a_subscription_s_stream_is_begun_anew_before_it_grows_long() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_halfway_leaves_no_doubt() {
+async fn an_append_wakes_whether_its_writer_waits_for_the_answer_or_not() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.given_up(desk.append("events/a")).await;
+    let claimed = desk.claim("s", "w").await.unwrap();
+    assert_eq!(claimed["streams"][0]["tail_offset"], offset(1));
+}
+
+#[tokio::test]
+async fn a_subscription_that_nobody_waited_for_is_there_as_it_was_asked_for() {
+    let desk = Desk::new();
+    desk.subscriptions.jwks().await.unwrap();
+    desk.given_up(desk.put("s", "events/*", pull_wake())).await;
+    let other = Config::new(Some("other/*"), &[], pull_wake(), Some(1_000), None).unwrap();
+    let refused = desk.subscriptions.put("s", other.clone()).await.map(drop);
+    assert_eq!(refused, Err(SubscriptionError::Exists("s".to_owned())));
+    desk.append("events/a").await;
+    assert!(desk.claim("s", "w").await.is_ok());
+    // Another one that nobody waited for is ended though nobody knew of it.
+    desk.given_up(desk.put("t", "events/*", pull_wake())).await;
+    desk.subscriptions.delete("t").await.unwrap();
+    let desk = desk.restarted().await;
+    assert!(desk.subscriptions.get("t").await.is_err());
+    assert!(desk.subscriptions.put("t", other).await.unwrap().1);
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_waited_for_is_an_end() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.given_up(desk.subscriptions.delete("s")).await;
+    let gone = desk.subscriptions.get("s").await.map(drop);
+    assert_eq!(gone, Err(SubscriptionError::NotFound("s".to_owned())));
+    let other = Config::new(Some("other/*"), &[], pull_wake(), None, None).unwrap();
+    assert!(desk.subscriptions.put("s", other).await.unwrap().1);
+}
+
+#[tokio::test]
+async fn a_claim_that_nobody_waited_for_holds_the_lease() {
     let desk = Desk::new();
     desk.put("s", "events/*", pull_wake()).await;
     desk.append("events/a").await;
-    {
-        let mut claiming = pin!(desk.subscriptions.claim("s", "one"));
-        // Dropped at one of its points of waiting, as when a client goes away.
-        let waker = std::task::Waker::noop();
-        let mut context = std::task::Context::from_waker(waker);
-        for _ in 0..3 {
-            if claiming.as_mut().poll(&mut context).is_ready() {
-                break;
+    desk.subscriptions.get("s").await.unwrap();
+    desk.given_up(desk.subscriptions.claim("s", "one")).await;
+    let busy = desk.claim("s", "two").await.unwrap_err();
+    assert_eq!(busy, "worker \"one\" holds the lease of generation 1");
+    desk.clock.advance(Duration::from_secs(1));
+    assert_eq!(desk.claim("s", "two").await.unwrap()["generation"], 2);
+}
+
+#[tokio::test]
+async fn a_wake_that_came_to_nothing_makes_room_for_the_next() {
+    let desk = Desk::new();
+    desk.log.create(&stream("wake"), StreamSpec::json()).await.unwrap();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    desk.settle().await;
+    desk.log.delete(&stream("events/a")).await.unwrap();
+    assert_eq!(desk.claim("s", "w").await, Err("all records are acknowledged".to_owned()));
+    desk.append("events/b").await;
+    desk.settle().await;
+    let wakes = desk.wakes().await;
+    assert_eq!((wakes.len(), wakes[1]["stream"].as_str()), (2, Some("events/b")));
+}
+
+#[tokio::test]
+async fn a_wake_that_nobody_claims_is_written_again() {
+    let desk = Desk::new();
+    desk.log.create(&stream("wake"), StreamSpec::json()).await.unwrap();
+    desk.put("s", "events/*", pull_wake()).await;
+    desk.append("events/a").await;
+    desk.settle_and_pass(limits::LEASE_DEFAULT).await;
+    desk.settle_and_pass(limits::LEASE_DEFAULT).await;
+    let wakes = desk.wakes().await;
+    assert!((2..=3).contains(&wakes.len()), "{wakes:?}");
+    assert!(wakes.iter().all(|wake| wake["generation"] == 1), "{wakes:?}");
+    let before = wakes.len();
+    desk.claim("s", "w").await.unwrap();
+    desk.settle_and_pass(Duration::from_millis(999)).await;
+    assert_eq!(desk.wakes().await.len(), before, "a worker has it");
+}
+
+#[tokio::test]
+async fn what_was_done_of_a_stream_says_nothing_of_the_one_in_its_place() {
+    let desk = Desk::new();
+    desk.put("hook", "events/*", webhook()).await;
+    desk.put("pull", "events/*", pull_wake()).await;
+    for _ in 0..10 {
+        desk.append("events/a").await;
+    }
+    desk.hook.says(202, "");
+    desk.settle().await;
+    let (wake, claimed) = (desk.hook.bodies()[0].clone(), desk.claim("pull", "w").await.unwrap());
+    desk.log.delete(&stream("events/a")).await.unwrap();
+    desk.append("events/a").await;
+    assert_eq!(desk.ack("hook", Door::Callback, &wake, true).await, Ok(true));
+    assert_eq!(desk.ack("pull", Door::Ack, &claimed, true).await, Ok(true));
+    for id in ["hook", "pull"] {
+        assert_eq!(desk.acked(id).await, [("events/a".to_owned(), offset(0))], "{id}");
+    }
+    desk.hook.says(200, r#"{"done":true}"#);
+    desk.settle().await;
+    assert_eq!(desk.acked("hook").await, [("events/a".to_owned(), offset(1))]);
+}
+
+#[tokio::test]
+async fn nobody_is_called_twice_for_a_full_disk() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    desk.subscriptions.get("s").await.unwrap();
+    for skipped in 0..3 {
+        desk.store.fail_write(skipped, WriteError::Full);
+    }
+    desk.hook.says(200, r#"{"done":true}"#);
+    for _ in 0..4 {
+        desk.settle_and_pass(limits::SUBSCRIPTION_PAUSE).await;
+    }
+    assert_eq!(desk.hook.bodies().len(), 1);
+    assert_eq!(desk.acked("s").await, [("events/a".to_owned(), offset(1))]);
+}
+
+#[tokio::test]
+async fn a_request_that_stays_open_after_its_wake_is_over_keeps_nobody_waiting() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", webhook()).await;
+    desk.append("events/a").await;
+    let mut running = pin!(desk.subscriptions.clone().run());
+    let mut step = async || {
+        for _ in 0..200 {
+            tokio::select! {
+                biased;
+                () = &mut running => {}
+                () = tokio::task::yield_now() => {}
             }
         }
+    };
+    step().await;
+    let first = desk.hook.bodies()[0].clone();
+    assert_eq!(desk.ack("s", Door::Callback, &first, true).await, Ok(false));
+    desk.append("events/a").await;
+    step().await;
+    let bodies = desk.hook.bodies();
+    assert_eq!((bodies.len(), bodies[1]["generation"].as_u64()), (2, Some(2)));
+}
+
+#[tokio::test]
+async fn a_subscription_that_cannot_be_read_does_not_keep_others_from_their_work() {
+    let desk = Desk::new();
+    desk.put("good", "events/*", pull_wake()).await;
+    desk.put("bad", "events/*", pull_wake()).await;
+    let rubbish = NewRecord { id: None, payload: r#"{"type":"of_a_later_version"}"#.into() };
+    let append = Append { records: [rubbish].into_iter().collect(), ..Append::default() };
+    let path = StreamPath::control("subscriptions/bad").unwrap();
+    desk.log.append(&path, append).await.unwrap();
+    // It notices when it writes for the first time, and after a restart at once.
+    for restart in [false, true] {
+        desk.append("events/a").await;
+        let bad = desk.subscriptions.claim("bad", "w").await;
+        assert!(matches!(bad, Err(SubscriptionError::Log(_))), "{restart} {bad:?}");
+        let claimed = desk.claim("good", "w").await.unwrap();
+        assert_eq!(desk.ack("good", Door::Ack, &claimed, true).await, Ok(false));
+        if !restart {
+            let again = subscriptions(&desk.log, &desk.hook);
+            again.load().await.unwrap();
+            assert!(again.get("good").await.is_ok());
+            assert!(matches!(again.get("bad").await, Err(SubscriptionError::Log(_))));
+        }
     }
-    let claimed = desk.claim("s", "two").await;
-    let folded = record::load(&desk.log, "s").await.unwrap().unwrap();
-    let holder = folded.state.wake.and_then(|wake| wake.holder);
-    let expected = if claimed.is_ok() { "two" } else { "one" };
-    assert_eq!(holder.as_deref(), Some(expected));
-    assert!(desk.clock.now_ms() == NOW_MS);
+    // What cannot be read can be ended.
+    desk.restarted().await.subscriptions.delete("bad").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fork_is_followed_from_where_it_leaves_its_source() {
+    let desk = Desk::new();
+    desk.append("source").await;
+    desk.append("source").await;
+    desk.put("s", "events/*", pull_wake()).await;
+    let fork = log::Fork { source: stream("source"), at: None, sub: 0 };
+    let creation = log::Creation { fork: Some(fork), ..StreamSpec::json().into() };
+    desk.log.create(&stream("events/fork"), creation).await.unwrap();
+    assert_eq!(desk.claim("s", "w").await, Err("all records are acknowledged".to_owned()));
+    desk.append("events/fork").await;
+    let claimed = desk.claim("s", "w").await.unwrap();
+    assert_eq!(claimed["streams"][0]["acked_offset"], offset(2));
+    assert_eq!(claimed["streams"][0]["tail_offset"], offset(3));
 }

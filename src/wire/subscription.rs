@@ -21,8 +21,9 @@ pub struct PutSubscription {
     /// The streams to follow by their paths.
     pub pattern: Option<String>,
     /// The streams to follow by name.
-    #[serde(default)]
-    pub streams: Vec<String>,
+    pub streams: Option<Vec<String>>,
+    /// A condition on records: a draft of the protocol, which is refused.
+    pub filter: Option<serde_json::Value>,
     /// Whom to call.
     pub webhook: Option<Webhook>,
     /// Where to write wakes.

@@ -93,7 +93,7 @@ fn every_batch_of_a_producer_is_in_the_log_once_though_the_server_is_killed() {
     let mut offset = "-1".to_owned();
     loop {
         let mut socket = TcpStream::connect(server.address()).unwrap();
-        let uri = format!("GET /v1/stream/p?offset={offset} HTTP/1.1\r\nhost: x\r\n");
+        let uri = format!("GET /v1/stream/p?offset={offset} HTTP/1.0\r\nhost: x\r\n");
         socket.write_all(format!("{uri}connection: close\r\n\r\n").as_bytes()).unwrap();
         let head = head(&mut socket).unwrap();
         let mut body = Vec::new();

@@ -13,8 +13,9 @@
 //! ```
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::Write as _,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -56,12 +57,19 @@ pub(super) struct Folder {
     lock: Mutex<Option<File>>,
 }
 
+/// Makes folders for their owner only: what people said is in them, and the server's keys.
+fn private() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+}
+
 impl Folder {
     /// Locks a folder, making it if it is not there, and checks its format.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         known_format(path)?;
         for folder in [path.to_owned(), path.join("journal"), path.join("blocks")] {
-            std::fs::create_dir_all(&folder).map_err(disk::at(&folder))?;
+            private().create(&folder).map_err(disk::at(&folder))?;
         }
         let lock = lock(path)?;
         let folder =

@@ -228,13 +228,13 @@ impl Store for SledStore {
         let cost = u32::try_from(bytes + 128).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.shared.room);
         if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(cost) {
-            return ready(Ok(Permit(Some(permit)))).boxed();
+            return ready(Ok(Permit::of(permit))).boxed();
         }
         async move {
             let waited =
                 tokio::time::timeout(limits::QUEUE_WAIT_MAX, room.acquire_many_owned(cost));
             match waited.await {
-                Ok(Ok(permit)) => Ok(Permit(Some(permit))),
+                Ok(Ok(permit)) => Ok(Permit::of(permit)),
                 Ok(Err(_)) => Err(WriteError::Closed),
                 Err(_) => Err(WriteError::Busy),
             }
