@@ -1,0 +1,1 @@
+//! All projections together.
