@@ -175,6 +175,9 @@ pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(30);
 pub const TERMINAL_LINES_MAX: usize = 1_000;
 /// … and their bytes, for lines may be of any length.
 pub const TERMINAL_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one of these lines, so that a progress bar, which writes over itself for minutes, does
+/// not take the room of all others.
+pub const TERMINAL_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Inputs that the terminal's history keeps: what people go back through with an arrow key …
 pub const TERMINAL_INPUTS_MAX: usize = 50;
 /// … each up to this many bytes: a history is not for what was pasted.

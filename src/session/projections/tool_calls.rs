@@ -146,7 +146,9 @@ impl Projection for ToolCalls {
             Some(KnownEvent::MessagePartRemoved(said)) => {
                 self.hide(&said.message_id, &said.part_id);
             }
-            Some(KnownEvent::MessageRemoved(said)) => self.keep_parts(&said.message_id, &[]),
+            Some(KnownEvent::MessageRemoved(said)) => {
+                self.keep_parts(&said.message_id, &Keyed::default());
+            }
             Some(
                 KnownEvent::MessageCreated(MessageCreated(info))
                 | KnownEvent::MessageUpdated(MessageUpdated(info))
@@ -195,8 +197,10 @@ impl ToolCalls {
 
     fn parts(&mut self, event: &Event<'_>, info: &MessageInfo) {
         let Some(parts) = &info.parts else { return };
-        self.keep_parts(&info.message_id, parts);
-        for part in parts {
+        // As the message has them: of parts with one id the last.
+        let parts: Keyed<Part> = parts.iter().cloned().collect();
+        self.keep_parts(&info.message_id, &parts);
+        for part in parts.iter() {
             self.part(event, &info.message_id, part);
         }
     }
@@ -257,10 +261,9 @@ impl ToolCalls {
     }
 
     /// Of a message's parts these are left.
-    fn keep_parts(&mut self, message_id: &Id, parts: &[Part]) {
+    fn keep_parts(&mut self, message_id: &Id, parts: &Keyed<Part>) {
         let shown = self.shown.get(message_id).into_iter().flat_map(BTreeMap::keys);
-        let is_left = |id: &Id| parts.iter().any(|part| part.id() == id);
-        let gone: Vec<Id> = shown.filter(|id| !is_left(id)).cloned().collect();
+        let gone: Vec<Id> = shown.filter(|id| parts.get(id).is_none()).cloned().collect();
         for part_id in gone {
             self.hide(message_id, &part_id);
         }

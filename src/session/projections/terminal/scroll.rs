@@ -58,8 +58,7 @@ impl Scroll {
         }
     }
 
-    /// Adds to the last line. What a return takes back to the line's beginning is written over as
-    /// terminals do it, so only the bytes are bounded here; a line that ends loses its return.
+    /// Adds to the last line; one that ends loses its return.
     fn extend(&mut self, piece: &str) {
         let Some(line) = self.lines.back_mut() else { return };
         self.bytes = self.bytes.saturating_sub(line.text.len());
@@ -67,10 +66,8 @@ impl Scroll {
         if !self.open && line.text.ends_with('\r') {
             line.text.pop();
         }
-        if line.text.len() > limits::TERMINAL_BYTES_MAX {
-            let start = line.text.len() - limits::TERMINAL_BYTES_MAX;
-            let start = line.text.ceil_char_boundary(start);
-            line.text.drain(..start);
+        if line.text.len() > limits::TERMINAL_LINE_BYTES_MAX {
+            cut(&mut line.text);
         }
         self.bytes = self.bytes.saturating_add(line.text.len());
     }
@@ -84,6 +81,16 @@ impl Scroll {
             self.dropped_lines = self.dropped_lines.saturating_add(1);
         }
     }
+}
+
+/// Leaves the last half of a line: from behind a return, where what comes writes over what was
+/// before, or else from any character.
+fn cut(text: &mut String) {
+    let least = text.len().saturating_sub(limits::TERMINAL_LINE_BYTES_MAX / 2);
+    let start = text.ceil_char_boundary(least);
+    let end = text.get(start..).unwrap_or_default();
+    let behind = end.find('\r').map_or(0, |place| place + 1);
+    text.drain(..start + if behind < end.len() { behind } else { 0 });
 }
 
 #[cfg(test)]
@@ -136,16 +143,29 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_bounded_in_bytes_and_one_alone_is_cut_at_its_beginning() {
-        let lines = vec!["€".repeat(30_000) + "\n"; 4];
-        let kept = scroll(&lines);
-        assert_eq!((kept.lines.len(), kept.dropped_lines), (2, 2));
-        assert_eq!(kept.bytes, 180_000);
+    fn lines_are_bounded_in_bytes() {
+        let kept = scroll(&vec!["€".repeat(5_000) + "\n"; 20]);
+        assert_eq!((kept.lines.len(), kept.dropped_lines), (17, 3));
+        assert_eq!(kept.bytes, 17 * 15_000);
+    }
 
-        let long = scroll(&vec!["€".repeat(50_000); 3]);
-        assert_eq!(long.lines.len(), 1);
-        assert_eq!(long.bytes, long.lines[0].text.len());
-        assert_eq!(long.bytes, limits::TERMINAL_BYTES_MAX / 3 * 3);
+    #[test]
+    fn a_long_line_keeps_its_end() {
+        let half = limits::TERMINAL_LINE_BYTES_MAX / 2;
+        let long = scroll(&["a".repeat(2 * half), "€".to_owned()]);
+        assert_eq!(texts(&long), ["a".repeat(half - 3) + "€"]);
+        assert_eq!(long.bytes, half);
+    }
+
+    #[test]
+    fn a_progress_bar_leaves_the_lines_before_it() {
+        let mut pieces = vec!["before\n".to_owned()];
+        pieces.extend((0..20_000).map(|n| format!("\r{n:>20} of 20000 done")));
+        let kept = scroll(&pieces);
+        assert_eq!(kept.lines.len(), 2);
+        assert!(kept.lines[1].text.ends_with("19999 of 20000 done"));
+        // Whole steps are left, none of them cut.
+        assert_eq!(kept.lines[1].text.len() % 35, 34);
     }
 
     #[test]
