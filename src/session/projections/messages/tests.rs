@@ -187,6 +187,19 @@ fn a_complete_message_wins_over_the_chunks_before_and_after() {
 }
 
 #[test]
+fn an_answer_that_has_a_name_does_not_get_another() {
+    let named = |id: &str| {
+        (
+            "message.created",
+            json!({"messageId": id, "role": "assistant", "turnId": "t", "agentId": "a"}),
+        )
+    };
+    let chunk = ("chunk.appended", json!({"turnId": "t", "agentId": "a", "text": "x"}));
+    let state = messages(&[named("m1"), chunk.clone(), named("m2"), chunk]);
+    assert_eq!(short(&state), [r#"m1 streaming "x""#, r#"m2 streaming "x""#]);
+}
+
+#[test]
 fn a_whole_text_keeps_parts_that_say_it_and_calls_of_tools() {
     let tool = json!({"messageId": "m", "part": {"id": "c", "type": "tool", "tool": "ls", "state": "completed"}});
     let begun = [

@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
 /// Names that states use themselves, and some that nobody knows: writers may send them all.
-const ODD: &[&str] = &[
+pub(super) const ODD: &[&str] = &[
     "id",
     "state",
     "status",
