@@ -245,3 +245,27 @@ pub const STOP_READERS_WITHIN: Duration = Duration::from_secs(5);
 pub const STOP_WRITERS_WITHIN: Duration = Duration::from_secs(10);
 /// … and for the store to be compacted and closed.
 pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Lines of one terminal that its view keeps: what people scroll back; the log has the rest …
+pub const TERMINAL_LINES_MAX: usize = 1_000;
+/// … and their bytes, for lines may be of any length.
+pub const TERMINAL_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one of these lines, so that a progress bar, which writes over itself for minutes, does
+/// not take the room of all others.
+pub const TERMINAL_LINE_BYTES_MAX: usize = 16 * 1024;
+/// Inputs that the terminal's history keeps: what people go back through with an arrow key …
+pub const TERMINAL_INPUTS_MAX: usize = 50;
+/// … each up to this many bytes: a history is not for what was pasted.
+pub const TERMINAL_INPUT_BYTES_MAX: usize = 4 * 1024;
+/// Terminals in view; beyond it the one that was quiet for longest goes.
+pub const TERMINALS_MAX: usize = 16;
+/// Steps of one agent in view: the last ones say what it is about.
+pub const AGENT_STEPS_MAX: usize = 50;
+/// Agents in view; beyond it the one that was quiet for longest goes.
+pub const AGENTS_MAX: usize = 256;
+/// Users in view; beyond it the one not heard of for longest goes.
+pub const PRESENT_USERS_MAX: usize = 1_000;
+/// Workers in view; beyond it the one not heard of for longest goes.
+pub const ONLINE_WORKERS_MAX: usize = 256;
+/// Providers, and rules, in view; beyond it the one that was unchanged for longest goes.
+pub const CONFIG_ENTRIES_MAX: usize = 1_000;
