@@ -170,3 +170,17 @@ pub const STOP_READERS_WITHIN: Duration = Duration::from_secs(5);
 pub const STOP_WRITERS_WITHIN: Duration = Duration::from_secs(10);
 /// … and for the store to be compacted and closed.
 pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Messages of a session that wait for their turn: well beyond what people send while an answer
+/// is written, and few enough to take back in one append when the session ends.
+pub const QUEUED_MESSAGES_MAX: usize = 1_000;
+/// Bytes of them: every snapshot of the session carries them.
+pub const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages sent last that a session remembers, so that a retry is answered as the first try was.
+pub const SENT_REMEMBERED: usize = 512;
+/// Turns that ended last and are remembered with their ends, for the same reason.
+pub const TURNS_REMEMBERED: usize = 64;
+/// Permissions that wait for an answer; beyond them the oldest is forgotten.
+pub const PERMISSIONS_PENDING_MAX: usize = 256;
+/// Permissions answered last that are remembered, so that they do not come back.
+pub const PERMISSIONS_ANSWERED_MAX: usize = 64;

@@ -6,3 +6,7 @@
 pub use self::event::Event;
 
 mod event;
+pub mod permissions;
+pub mod queue;
+pub mod session;
+pub mod turn;
