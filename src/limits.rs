@@ -173,7 +173,7 @@ pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Messages of a session that wait for their turn: well beyond what people send while an answer
 /// is written, and few enough to take back in one append when the session ends.
-pub const QUEUED_MESSAGES_MAX: usize = 1_000;
+pub const QUEUED_MESSAGES_MAX: usize = 2_000;
 /// Bytes of them: every snapshot of the session carries them.
 pub const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages sent last that a session remembers, so that a retry is answered as the first try was.

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::{Answer, Command, CommandState, Decided, KnownMessage, Rejected, decide};
 use crate::{
     projection::Projection as _,
     session::{
-        Stored,
+        EventBatch, Ids, Maker, Rules, Stored,
         projections::{
             Event, permissions::Permissions, queue::Queue, session::Session, turn::Turn,
         },
@@ -39,6 +41,26 @@ pub(super) fn id(text: &str) -> Id {
     Id::new(text).unwrap()
 }
 
+fn payload(offset: u64, kind: &str, data: &str) -> String {
+    let (channel, timestamp) = (channel_of(kind).unwrap_or("data"), 1_000 + offset);
+    format!(
+        r#"{{"id":"e{offset}","channel":"{channel}","type":"{kind}","timestamp":{timestamp},"data":{data}}}"#
+    )
+}
+
+/// Decided events as they are stored. They pass all checks on their way.
+fn stored(decided: &Decided, tail: u64) -> Vec<Bytes> {
+    let ids = Ids::counting();
+    let mut batch = EventBatch::default();
+    for (offset, text) in (tail + 1..).zip(decided.texts(None).unwrap()) {
+        let maker = Maker { ids: &ids, now_ms: 1_000 + offset };
+        let pushed = batch.push_parsed(&text, Rules::EVENT, &maker);
+        assert_eq!(pushed, Ok(()), "{text}");
+    }
+    let (_, records) = batch.finish();
+    records.into_iter().map(|record| record.payload).collect()
+}
+
 /// What has happened.
 pub(super) fn given(events: &[&str]) -> World {
     let mut world = World::default();
@@ -50,40 +72,35 @@ pub(super) fn given(events: &[&str]) -> World {
 }
 
 impl World {
-    /// Folds one event, through its stored form. It must be valid where its type is known.
+    /// Appends an event of a writer that decides nothing. It is valid where its type is known.
     pub(super) fn apply(&mut self, kind: &str, data: &str) {
         let offset = u64::try_from(self.log.len()).unwrap() + 1;
         self.log.push((kind.to_owned(), data.to_owned()));
-        self.fold(offset, kind, data);
+        let read = KnownEvent::parse(kind, data);
+        assert!(read.as_ref().is_none_or(Result::is_ok), "{kind} {data}: {read:?}");
+        self.fold(offset, payload(offset, kind, data).as_bytes());
     }
 
-    fn fold(&mut self, offset: u64, kind: &str, data: &str) {
-        if let Some(read) = KnownEvent::parse(kind, data) {
-            assert!(read.is_ok(), "{kind} {data}: {read:?}");
-        }
-        let channel = channel_of(kind).unwrap_or("data");
-        let payload = format!(
-            r#"{{"id":"e{offset}","channel":"{channel}","type":"{kind}","timestamp":{},"data":{data}}}"#,
-            1_000 + offset
-        );
-        let stored = Stored { offset, timestamp_ms: 1_000 + offset, payload: payload.as_bytes() };
-        let event = Event::read(&stored).unwrap();
+    /// Folds a stored event; says what it was read as.
+    fn fold(&mut self, offset: u64, payload: &[u8]) -> Option<KnownEvent> {
+        let event = Event::read(&Stored { offset, timestamp_ms: 0, payload }).unwrap();
         self.session.apply(&event);
         self.turn.apply(&event);
         self.queue.apply(&event);
         self.permissions.apply(&event);
-        if let Some(KnownEvent::MessageCreated(created)) = event.known {
-            let (role, turn_id) = (created.0.role, created.0.turn_id);
+        if let Some(KnownEvent::MessageCreated(created)) = &event.known {
+            let (role, turn_id) = (created.0.role, created.0.turn_id.clone());
             let known = KnownMessage { role, turn_id, offset };
-            self.messages.entry(created.0.message_id).or_insert(known);
+            self.messages.entry(created.0.message_id.clone()).or_insert(known);
         }
+        event.known
     }
 
     /// Folds the first events once more.
     pub(super) fn repeat(&mut self, count: usize) {
         let log: Vec<_> = self.log.iter().take(count).cloned().collect();
         for (offset, (kind, data)) in (1..).zip(log) {
-            self.fold(offset, &kind, &data);
+            self.fold(offset, payload(offset, &kind, &data).as_bytes());
         }
     }
 
@@ -107,11 +124,13 @@ impl World {
     pub(super) fn run(&mut self, command: &Command) -> Result<(Answer, u64), Rejected> {
         let decided = self.decide(command)?;
         assert_eq!(decided.events.is_empty(), decided.stands_at.is_some(), "{decided:?}");
-        for event in &decided.events {
+        let tail = u64::try_from(self.log.len()).unwrap();
+        let events = decided.events.iter().zip(stored(&decided, tail));
+        for (offset, (event, payload)) in (tail + 1..).zip(events) {
             let data = event.data().unwrap();
-            let read = KnownEvent::parse(event.kind().as_str(), data.get());
-            assert_eq!(read, Some(Ok(event.clone())), "{data}");
-            self.apply(event.kind().as_str(), data.get());
+            self.log.push((event.kind().as_str().to_owned(), data.get().to_owned()));
+            let known = self.fold(offset, &payload);
+            assert_eq!(known.as_ref(), Some(event));
         }
         let tail = u64::try_from(self.log.len()).unwrap();
         Ok((decided.answer, decided.stands_at.unwrap_or(tail)))

@@ -156,14 +156,25 @@ impl Queue {
     }
 
     fn take(&mut self, message_id: &Id, started: bool, offset: u64) -> bool {
-        let Some(at) = self.messages.iter().position(|it| it.message_id == *message_id) else {
-            return false;
-        };
-        self.messages.remove(at);
-        if !started {
-            self.mark_removed(message_id, offset);
-        }
+        let at = self.messages.iter().position(|it| it.message_id == *message_id);
+        let Some(queued) = at.and_then(|at| self.messages.remove(at)) else { return false };
+        self.left(&queued, (!started).then_some(offset));
         true
+    }
+
+    /// What left the queue is remembered, also where many were sent after it.
+    fn left(&mut self, queued: &QueuedMessage, removed: Option<u64>) {
+        let id = &queued.message_id;
+        match self.sent.iter_mut().rev().find(|sent| sent.message_id == *id) {
+            Some(sent) => sent.removed = sent.removed.or(removed),
+            None => self.remember(SentMessage {
+                message_id: id.clone(),
+                turn_id: queued.turn_id.clone(),
+                queued: true,
+                offset: queued.offset,
+                removed,
+            }),
+        }
     }
 
     /// A message that is removed right after it was taken back ends the append that did so.
@@ -183,15 +194,9 @@ impl Queue {
     fn clear(&mut self, offset: u64) -> bool {
         let waiting = std::mem::take(&mut self.messages);
         for queued in &waiting {
-            self.mark_removed(&queued.message_id, offset);
+            self.left(queued, Some(offset));
         }
         !waiting.is_empty()
-    }
-
-    fn mark_removed(&mut self, message_id: &Id, offset: u64) {
-        if let Some(sent) = self.sent.iter_mut().rev().find(|it| it.message_id == *message_id) {
-            sent.removed.get_or_insert(offset);
-        }
     }
 
     /// A message that is answered waits no longer, also where nothing says so.

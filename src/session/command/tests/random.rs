@@ -22,6 +22,7 @@ enum Step {
     SendUnnamed,
     Dequeue(u8),
     Interrupt(usize),
+    InterruptAny,
     Chunks(usize, u64, usize),
     Complete(usize),
     Fail(usize),
@@ -39,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::SendUnnamed),
         3 => any::<u8>().prop_map(|n| Step::Dequeue(n % 24)),
         3 => (0..3_usize).prop_map(Step::Interrupt),
+        2 => Just(Step::InterruptAny),
         3 => (0..3_usize, 0..4_u64, 0..3_usize).prop_map(|(turn, at, count)| Step::Chunks(turn, at, count)),
         4 => (0..3_usize).prop_map(Step::Complete),
         2 => (0..3_usize).prop_map(Step::Fail),
@@ -64,6 +66,7 @@ fn command(step: &Step, world: &mut World, turns: &[String]) -> Option<Command> 
         Step::Interrupt(back) => {
             Command::Interrupt(Interrupt { turn_id: Some(turn(*back)), ..Interrupt::default() })
         }
+        Step::InterruptAny => Command::Interrupt(Interrupt::default()),
         Step::Chunks(back, at, count) => {
             let pieces = Pieces::Texts(vec!["x".to_owned(); *count]);
             Command::Chunks(Chunks { turn_id: turn(*back), index: Some(*at), pieces })
@@ -178,11 +181,15 @@ fn begun() -> World {
     world
 }
 
-/// The same command at once, as a client sends it that got no answer: with the id it was given.
+/// The same command at once, by the name of what it acted on.
 fn retry(command: &Command, answer: &Answer) -> Command {
     match (command, answer) {
         (Command::Send(send), Answer::Sent { message_id, .. }) => {
             Command::Send(Send { id: Some(message_id.clone()), ..send.clone() })
+        }
+        (Command::Interrupt(interrupt), Answer::TurnEnded { turn_id, .. }) => {
+            let turn_id = Some(turn_id.clone());
+            Command::Interrupt(Interrupt { turn_id, ..interrupt.clone() })
         }
         _ => command.clone(),
     }

@@ -121,7 +121,10 @@ fn a_full_queue_takes_no_more_messages() {
         world.when(send("one more", "x")).rejected(&Rejected::QueueFull { messages, bytes });
     let order = world.queue.messages.iter().map(|queued| queued.message_id.to_string());
     assert!(order.eq((0..limits::QUEUED_MESSAGES_MAX).map(|n| format!("q{n}"))));
-    world.when(send("q0", "x")).answers(&sent("q0", "id1", true)).then(&[]);
+    let world = world.when(send("q0", "x")).answers(&sent("q0", "id1", true)).then(&[]).next();
+    let mut world = world.when(dequeue("q0")).and_again_the_same().next();
+    assert_eq!(world.queue.sent.len(), limits::SENT_REMEMBERED);
+    assert_eq!(world.run(&send("q0", "x")).unwrap().0, sent("q0", "id1", true));
 }
 
 #[test]
