@@ -15,7 +15,7 @@ use crate::session::{
     vocabulary::{Fault, permission::Reply},
 };
 
-/// What a client does. Turns are named by how many were begun before them.
+/// What a client does. Turns are named by how many began after them.
 #[derive(Debug, Clone)]
 enum Step {
     Send(u8),
@@ -23,7 +23,7 @@ enum Step {
     Dequeue(u8),
     Interrupt(usize),
     InterruptAny,
-    Chunks(usize, u64, usize),
+    Chunks(usize, Option<u64>, usize),
     Complete(usize),
     Fail(usize),
     Ask(u8),
@@ -41,7 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<u8>().prop_map(|n| Step::Dequeue(n % 24)),
         3 => (0..3_usize).prop_map(Step::Interrupt),
         2 => Just(Step::InterruptAny),
-        3 => (0..3_usize, 0..4_u64, 0..3_usize).prop_map(|(turn, at, count)| Step::Chunks(turn, at, count)),
+        3 => (0..3_usize, prop::option::of(0..4_u64), 0..3_usize).prop_map(|(turn, at, count)| Step::Chunks(turn, at, count)),
         4 => (0..3_usize).prop_map(Step::Complete),
         2 => (0..3_usize).prop_map(Step::Fail),
         2 => (0..4_u8).prop_map(Step::Ask),
@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// The command of a step; `None` where it is an event that nobody decides.
 fn command(step: &Step, world: &mut World, turns: &[String]) -> Option<Command> {
-    // The newest turns, and before the first of them one that never was.
+    // Where there are not that many turns, one that never was.
     let turn = |back: usize| id(turns.iter().rev().nth(back).map_or("never", |turn| turn));
     let message = |n: u8| id(&format!("m{n}"));
     let text = || Content::Text("x".to_owned());
@@ -69,7 +69,7 @@ fn command(step: &Step, world: &mut World, turns: &[String]) -> Option<Command> 
         Step::InterruptAny => Command::Interrupt(Interrupt::default()),
         Step::Chunks(back, at, count) => {
             let pieces = Pieces::Texts(vec!["x".to_owned(); *count]);
-            Command::Chunks(Chunks { turn_id: turn(*back), index: Some(*at), pieces })
+            Command::Chunks(Chunks { turn_id: turn(*back), index: *at, pieces })
         }
         Step::Complete(back) => Command::Complete(Box::new(Complete {
             turn_id: turn(*back),
@@ -190,6 +190,11 @@ fn retry(command: &Command, answer: &Answer) -> Command {
         (Command::Interrupt(interrupt), Answer::TurnEnded { turn_id, .. }) => {
             let turn_id = Some(turn_id.clone());
             Command::Interrupt(Interrupt { turn_id, ..interrupt.clone() })
+        }
+        (Command::Chunks(chunks), Answer::Chunked { next, .. }) => {
+            let Pieces::Texts(texts) = &chunks.pieces else { return command.clone() };
+            let first = next.saturating_sub(u64::try_from(texts.len()).unwrap());
+            Command::Chunks(Chunks { index: chunks.index.or(Some(first)), ..chunks.clone() })
         }
         _ => command.clone(),
     }
