@@ -269,3 +269,16 @@ pub const PRESENT_USERS_MAX: usize = 1_000;
 pub const ONLINE_WORKERS_MAX: usize = 256;
 /// Providers, and rules, in view; beyond it the one that was unchanged for longest goes.
 pub const CONFIG_ENTRIES_MAX: usize = 1_000;
+/// Messages of a session that wait for their turn: well beyond what people send while an answer
+/// is written, and few enough to take back in one append when the session ends.
+pub const QUEUED_MESSAGES_MAX: usize = 2_000;
+/// Bytes of them: every snapshot of the session carries them.
+pub const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages sent last that a session remembers, so that a retry is answered as the first try was.
+pub const SENT_REMEMBERED: usize = 512;
+/// Turns that ended last and are remembered with their ends, for the same reason.
+pub const TURNS_REMEMBERED: usize = 64;
+/// Permissions that wait for an answer; beyond them the oldest is forgotten.
+pub const PERMISSIONS_PENDING_MAX: usize = 256;
+/// Permissions answered last that are remembered, so that they do not come back.
+pub const PERMISSIONS_ANSWERED_MAX: usize = 64;

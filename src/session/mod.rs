@@ -13,6 +13,7 @@ pub use self::{
 };
 
 mod batch;
+pub mod command;
 mod event;
 mod filter;
 mod ids;

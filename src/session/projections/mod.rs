@@ -20,6 +20,7 @@ pub use self::{
     todo::Todo,
     tool_calls::{Call, ToolCalls},
 };
+use self::{permissions::Permissions, queue::Queue, session::Session, turn::Turn};
 use crate::projection::Projection;
 
 mod agents;
@@ -31,7 +32,10 @@ mod event;
 mod keyed;
 mod merge;
 mod messages;
+pub mod permissions;
 mod presence;
+pub mod queue;
+pub mod session;
 mod terminal;
 #[cfg(test)]
 mod testing;
@@ -39,6 +43,7 @@ mod testing;
 mod tests;
 mod todo;
 mod tool_calls;
+pub mod turn;
 
 /// What one projection's checkpoint stands or falls with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +135,16 @@ macro_rules! projections {
     };
 }
 
-// A projection more is one line here, beside its module above. `session`, `turn`, `queue` and
-// `permissions`, on which commands are decided, come first.
+// A projection more is one line here, beside its module above.
 projections! {
+    /// What the session is and whether it is.
+    session: Session,
+    /// The turn that runs, and those that ended last.
+    turn: Turn,
+    /// Messages that wait for their turn.
+    queue: Queue,
+    /// What workers ask for, and what was answered.
+    permissions: Permissions,
     /// The conversation.
     messages: Messages,
     /// The calls of tools.

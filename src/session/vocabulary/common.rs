@@ -13,7 +13,7 @@ use serde::{
 use serde_json::{Map, Value};
 use serde_with::skip_serializing_none;
 
-use crate::limits;
+use crate::{limits, session::Ids};
 
 /// Names one thing: a message, a part, a turn, a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -28,6 +28,12 @@ impl Id {
     pub fn new(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= limits::EVENT_ID_BYTES_MAX;
         fits.then(|| Self(Arc::from(text)))
+    }
+
+    /// A new id of ours. It is a ULID, and so within the bounds.
+    #[must_use]
+    pub fn made(ids: &Ids, now_ms: u64) -> Self {
+        Self(ids.next(now_ms))
     }
 
     /// Its text.
