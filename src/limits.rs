@@ -150,8 +150,8 @@ pub const VIEWS_IDLE: Duration = Duration::from_secs(20 * 60);
 pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A state is saved after so many records, or a tenth of its stream: what opening costs at most.
 pub const CHECKPOINT_EVERY: u64 = 1_000;
-/// Bytes of a checkpoint in one atomic append, well below [`BATCH_BYTES_MAX`].
-pub const CHECKPOINT_GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a checkpoint that are saved in one write, well below [`GROUP_BYTES_MAX`].
+pub const CHECKPOINT_PART_BYTES: usize = 2 * 1024 * 1024;
 /// Subscriptions of a server: each is looked at for every stream that changes.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 /// Name of a subscription, in bytes: it is a part of a path.

@@ -12,7 +12,8 @@ use super::{error::Fail, protocol::catch_up::Damaged};
 use crate::{
     limits,
     log::{Log, StreamSpec},
-    session::{Ids, Maker},
+    projection::Views,
+    session::{Ids, Maker, projections::Projections},
     subscription::Subscriptions,
     wire::code::Code,
 };
@@ -22,6 +23,7 @@ use crate::{
 pub struct App {
     log: Log,
     subscriptions: Subscriptions,
+    views: Views<Projections>,
     ids: Ids,
     json: StreamSpec,
     readers: AtomicUsize,
@@ -35,9 +37,11 @@ impl App {
     /// The face of a log and of the subscriptions on it.
     #[must_use]
     pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
+        let views = Views::new(log.clone());
         Self {
             log,
             subscriptions,
+            views,
             ids: Ids::default(),
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
@@ -83,6 +87,12 @@ impl App {
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The states of sessions.
+    #[must_use]
+    pub fn views(&self) -> &Views<Projections> {
+        &self.views
     }
 
     /// The subscriptions on the log.

@@ -34,6 +34,7 @@ pub use admit::essence;
 
 mod admit;
 mod append;
+mod checkpoint;
 mod create;
 mod error;
 mod expiry;

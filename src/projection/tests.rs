@@ -120,13 +120,7 @@ async fn a_checkpoint_is_of_one_stream_and_whole_or_none() {
     // One that was not finished is none.
     bench.append("t", 1..=LONG).await;
     bench.state("t").await;
-    let path = StreamPath::control("checkpoints/t").unwrap();
-    let half = NewRecord { id: None, payload: "half".into() };
-    bench
-        .log
-        .append(&path, Append { records: [half].into_iter().collect(), ..Append::default() })
-        .await
-        .unwrap();
+    bench.log.save_checkpoint(&stream("t"), "views/0", "half".into()).await.unwrap();
     let anew = Views::<Joined>::new(bench.log.clone());
     let folded = anew.read(&stream("t"), |state, _| state.clone()).await.unwrap();
     assert_eq!((folded.text, folded.folded as u64), (numbers(LONG), LONG));
@@ -154,8 +148,7 @@ async fn a_large_state_is_saved_in_many_records() {
     bench.append("s", 1..=limits::CHECKPOINT_EVERY).await;
     text.push_str(&numbers(limits::CHECKPOINT_EVERY));
     bench.state("s").await;
-    let path = StreamPath::control("checkpoints/s").unwrap();
-    assert!(bench.log.info(&path).await.unwrap().tail > Offset(20));
+    assert!(bench.log.checkpoint(&stream("s"), "views/1").await.unwrap().is_some());
     let anew = Views::<Joined>::new(bench.log.clone());
     let opened = anew.read(&stream("s"), |state, _| state.clone()).await.unwrap();
     assert!(opened.text == text && opened.folded == 0, "{}", opened.folded);
@@ -193,19 +186,4 @@ async fn few_states_are_in_memory_and_none_that_nobody_looks_at() {
     drop(pin);
     bench.views.let_go_idle();
     assert_eq!(bench.views.live(), 0);
-}
-
-#[tokio::test]
-async fn checkpoints_go_with_their_stream() {
-    let bench = Bench::new();
-    for path in ["a", "b"] {
-        bench.append(path, 1..=LONG).await;
-        bench.state(path).await;
-        bench.log.delete(&stream(path)).await.unwrap();
-    }
-    bench.views.forget(&stream("a")).await;
-    let left = checkpoint::saved(&bench.log, 10).await.unwrap();
-    assert_eq!(left, [stream("b")]);
-    bench.views.let_go_saved().await.unwrap();
-    assert_eq!(checkpoint::saved(&bench.log, 10).await.unwrap(), []);
 }

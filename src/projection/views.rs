@@ -135,29 +135,18 @@ impl<F: Fold> Views<F> {
         Pin(view)
     }
 
-    /// Forgets a stream that is gone.
-    pub async fn forget(&self, path: &StreamPath) {
-        self.inner.live.lock().remove(path.as_str());
-        if let Err(error) = checkpoint::forget(&self.inner.log, path).await {
-            tracing::warn!(%path, %error, "checkpoints of a deleted stream stay for now");
-        }
-    }
-
     /// How many states are in memory.
     #[must_use]
     pub fn live(&self) -> usize {
         self.inner.live.lock().len()
     }
 
-    /// Lets go of what nobody has looked at for a while, and of checkpoints whose stream is gone;
-    /// the server runs it as a task and stops it by dropping it.
+    /// Lets go of what nobody has looked at for a while; the server runs it as a task and stops it
+    /// by dropping it.
     pub async fn run(self) {
         loop {
             self.inner.log.clock().sleep(limits::VIEWS_LOOK_EVERY).await;
             self.let_go_idle();
-            if let Err(error) = self.let_go_saved().await {
-                tracing::warn!(%error, "checkpoints without a stream stay for now");
-            }
         }
     }
 
@@ -169,15 +158,6 @@ impl<F: Fold> Views<F> {
             let used_ms = view.used_ms.load(Ordering::Relaxed);
             view.is_pinned() || now_ms.saturating_sub(used_ms) < idle_ms
         });
-    }
-
-    pub(super) async fn let_go_saved(&self) -> Result<(), ReadError> {
-        for path in checkpoint::saved(&self.inner.log, limits::LIST_LIMIT_MAX).await? {
-            if let Err(ReadError::NoStream(_)) = self.inner.log.info(&path).await {
-                self.forget(&path).await;
-            }
-        }
-        Ok(())
     }
 
     /// The view of a stream, the least used one being let go of where there are too many.
@@ -230,7 +210,7 @@ impl<F: Fold> At<F> {
 impl<F: Fold> Inner<F> {
     /// The state of the newest checkpoint, or of nothing.
     async fn open(&self, path: &StreamPath, info: &StreamInfo) -> Result<At<F>, ReadError> {
-        let found = checkpoint::load(&self.log, path, info.epoch).await?;
+        let found = checkpoint::load(&self.log, path).await?;
         let found = found.filter(|found| found.offset <= info.tail);
         let loaded = found.and_then(|found| Some((found.offset, F::load(&found.bytes)?)));
         Ok(loaded.map_or_else(
@@ -276,10 +256,10 @@ impl<F: Fold> Inner<F> {
         if at.offset.0.saturating_sub(at.saved.0) < enough {
             return;
         }
-        let (epoch, offset, bytes) = (at.epoch, at.offset, at.fold.save());
+        let (offset, bytes) = (at.offset, at.fold.save());
         // Noted first: where it fails, the next try is as far away as after a success.
         at.saved = offset;
-        let saved = checkpoint::save(&self.log, path, &Checkpoint { epoch, offset, bytes }).await;
+        let saved = checkpoint::save(&self.log, path, &Checkpoint { offset, bytes }).await;
         if let Err(error) = saved {
             tracing::warn!(%path, %error, "no checkpoint was saved");
         }

@@ -109,6 +109,11 @@ pub async fn start_with(
     let app = App::new(log.clone(), subscriptions.clone());
     let app = Arc::new(app.with_origins(settings.cors_origins.clone()));
     let sweeping = log.clone();
+    let views = app.views().clone();
+    tasks.service("views", async {
+        views.run().await;
+        Ok(())
+    });
     tasks.service("subscriptions", async {
         subscriptions.run().await;
         Ok(())

@@ -29,6 +29,7 @@ mod chunks;
 mod config;
 mod diff;
 mod event;
+mod fold;
 mod keyed;
 mod merge;
 mod messages;

@@ -154,7 +154,7 @@ fn a_seal_says_which_projection_has_changed() {
     let pairs = before.seals().into_iter().zip(after.seals());
     let changed: Vec<_> =
         pairs.filter(|(one, other)| one.hash != other.hash).map(|(one, _)| one.name).collect();
-    assert_eq!(changed, ["todo"]);
+    assert_eq!(changed, ["session", "todo"]);
     assert_ne!(before.hash(), after.hash());
 }
 
