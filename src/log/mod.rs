@@ -15,6 +15,7 @@ pub use self::{
     expiry::Expiry,
     fork::{Fork, Forked},
     offset::{Offset, OffsetError, Position, parse_offset},
+    order::{OrderPage, Told},
     pages::{Encode, Encoded, Encoding, LivePage},
     path::{CONTROL, PathError, StreamPath, is_reserved},
     producer::{Producer, ProducerError, ProducerState},
@@ -44,6 +45,7 @@ pub mod json;
 mod list;
 mod meta;
 mod offset;
+mod order;
 mod pages;
 mod path;
 mod producer;

@@ -6,6 +6,7 @@
 
 pub use self::{
     batch::{EventBatch, EventId},
+    channel_name::{ChannelName, ChannelNameError},
     event::{EventError, Form, Maker, Rules},
     filter::{Filter, FilterError},
     ids::Ids,
@@ -13,6 +14,7 @@ pub use self::{
 };
 
 mod batch;
+mod channel_name;
 pub mod command;
 mod event;
 mod filter;

@@ -44,6 +44,10 @@ pub const CLOSE: &str = "/api/close/{*path}";
 pub const EVENTS: &str = "/api/events/{*path}";
 /// Events of a stream as they come.
 pub const FOLLOW: &str = "/api/follow/{*path}";
+/// Events of several streams as they come.
+pub const CHANNELS: &str = "/api/events";
+/// Events of the streams that one name stands for.
+pub const CHANNEL: &str = "/api/channels/{name}/stream";
 /// Events of a session.
 pub const SESSION_EVENTS: &str = "/api/sessions/{id}/events";
 /// Events of a session as they come.

@@ -11,6 +11,7 @@
 )]
 
 mod append;
+mod channels;
 mod errors;
 mod events;
 mod follow;
