@@ -152,6 +152,12 @@ pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
 pub const CHECKPOINT_EVERY: u64 = 1_000;
 /// Bytes of a checkpoint that are saved in one write, well below [`GROUP_BYTES_MAX`].
 pub const CHECKPOINT_PART_BYTES: usize = 2 * 1024 * 1024;
+/// Recent sessions that a trimmed list can be asked to keep.
+pub const SESSIONS_KEPT_MAX: usize = 10_000;
+/// How often a state over all streams is caught up where nobody asks for it.
+pub const ORDER_VIEW_EVERY: Duration = Duration::from_millis(200);
+/// Records after which it is saved: what a restart folds at most.
+pub const ORDER_CHECKPOINT_EVERY: u64 = 50_000;
 /// Subscriptions of a server: each is looked at for every stream that changes.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 /// Name of a subscription, in bytes: it is a part of a path.

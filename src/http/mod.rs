@@ -66,6 +66,7 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response {
 fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(paths::STREAMS, get(native::streams::list).post(native::append::message))
+        .route(paths::SESSIONS, get(native::sessions::list))
         .route(paths::CHANNELS, get(native::channels::events))
         .route(paths::CHANNEL, get(native::channels::one))
         .route(paths::SESSION_EVENTS, get(native::events::of_path).post(native::append::to_path))

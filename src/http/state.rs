@@ -12,8 +12,8 @@ use super::{error::Fail, protocol::catch_up::Damaged};
 use crate::{
     limits,
     log::{Log, StreamSpec},
-    projection::Views,
-    session::{Ids, Maker, projections::Projections},
+    projection::{OrderView, Views},
+    session::{Ids, Maker, list::Sessions, projections::Projections},
     subscription::Subscriptions,
     wire::code::Code,
 };
@@ -24,6 +24,7 @@ pub struct App {
     log: Log,
     subscriptions: Subscriptions,
     views: Views<Projections>,
+    sessions: OrderView<Sessions>,
     ids: Ids,
     json: StreamSpec,
     readers: AtomicUsize,
@@ -37,11 +38,12 @@ impl App {
     /// The face of a log and of the subscriptions on it.
     #[must_use]
     pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
-        let views = Views::new(log.clone());
+        let (views, sessions) = (Views::new(log.clone()), OrderView::new(log.clone()));
         Self {
             log,
             subscriptions,
             views,
+            sessions,
             ids: Ids::default(),
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
@@ -93,6 +95,12 @@ impl App {
     #[must_use]
     pub fn views(&self) -> &Views<Projections> {
         &self.views
+    }
+
+    /// The list of sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &OrderView<Sessions> {
+        &self.sessions
     }
 
     /// The subscriptions on the log.

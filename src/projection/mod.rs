@@ -9,10 +9,14 @@ use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::views::{Pin, Views};
+pub use self::{
+    order::{OrderFold, OrderView},
+    views::{Pin, Views},
+};
 use crate::log::Record;
 
 mod checkpoint;
+mod order;
 #[cfg(test)]
 mod tests;
 mod views;

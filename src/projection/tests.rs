@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     limits,
-    log::{Append, Log, NewRecord, Offset, ReadError, Settings, StreamPath},
+    log::{Append, Log, NewRecord, Offset, ReadError, Settings, StreamPath, Told},
     metrics::Metrics,
     store::memory::MemoryStore,
 };
@@ -31,6 +31,30 @@ impl Fold for Joined {
     fn load(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?.strip_prefix("v1:")?.to_owned();
         Some(Self { text, folded: 0 })
+    }
+}
+
+/// Records by stream, and how many were folded in this process.
+#[derive(Debug, Default)]
+struct Counted {
+    by_path: std::collections::BTreeMap<String, u64>,
+    folded: u64,
+}
+
+impl OrderFold for Counted {
+    const NAME: &'static str = "counted";
+
+    fn fold(&mut self, told: &Told) {
+        *self.by_path.entry(told.path.to_string()).or_default() += 1;
+        self.folded += 1;
+    }
+
+    fn save(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.by_path).unwrap()
+    }
+
+    fn load(bytes: &[u8]) -> Option<Self> {
+        Some(Self { by_path: serde_json::from_slice(bytes).ok()?, folded: 0 })
     }
 }
 
@@ -186,4 +210,25 @@ async fn few_states_are_in_memory_and_none_that_nobody_looks_at() {
     drop(pin);
     bench.views.let_go_idle();
     assert_eq!(bench.views.live(), 0);
+}
+
+#[tokio::test]
+async fn a_state_over_all_streams_goes_on_from_its_checkpoint() {
+    let bench = Bench::new();
+    let view = OrderView::<Counted>::new(bench.log.clone());
+    bench.append("a", 1..=3).await;
+    bench.append("b", 1..=2).await;
+    assert_eq!(view.read(|state, _| state.by_path.clone()).await.unwrap().len(), 2);
+    for _ in 0..limits::ORDER_CHECKPOINT_EVERY / 10_000 {
+        bench.append("a", 1..=10_000).await;
+    }
+    view.step().await.unwrap();
+    bench.append("b", 3..=9).await;
+    let anew = OrderView::<Counted>::new(bench.log.clone());
+    let (folded, counts) =
+        anew.read(|state, _| (state.folded, state.by_path.clone())).await.unwrap();
+    assert_eq!(folded, 7, "only what is new is read");
+    let counts: Vec<_> = counts.into_iter().collect();
+    let many = limits::ORDER_CHECKPOINT_EVERY + 3;
+    assert_eq!(counts, [("a".to_owned(), many), ("b".to_owned(), 9)]);
 }

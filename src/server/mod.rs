@@ -114,6 +114,11 @@ pub async fn start_with(
         views.run().await;
         Ok(())
     });
+    let sessions = app.sessions().clone();
+    tasks.service("sessions", async {
+        sessions.run().await;
+        Ok(())
+    });
     tasks.service("subscriptions", async {
         subscriptions.run().await;
         Ok(())

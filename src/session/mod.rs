@@ -19,6 +19,7 @@ pub mod command;
 mod event;
 mod filter;
 mod ids;
+pub mod list;
 pub mod projections;
 mod view;
 pub mod vocabulary;

@@ -219,3 +219,16 @@ pub struct EndData {
     /// Everything up to here has been sent, or was filtered out.
     pub offset: u64,
 }
+
+/// `GET /api/sessions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionsAnswer {
+    /// The sessions, the newest first.
+    pub sessions: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// The `cursor` of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The place in the order of all events that the list stands at: events after it are the
+    /// changes since.
+    pub position: u64,
+}

@@ -48,6 +48,8 @@ pub const FOLLOW: &str = "/api/follow/{*path}";
 pub const CHANNELS: &str = "/api/events";
 /// Events of the streams that one name stands for.
 pub const CHANNEL: &str = "/api/channels/{name}/stream";
+/// The list of sessions.
+pub const SESSIONS: &str = "/api/sessions";
 /// Events of a session.
 pub const SESSION_EVENTS: &str = "/api/sessions/{id}/events";
 /// Events of a session as they come.

@@ -19,6 +19,7 @@ mod health;
 mod message;
 mod ndjson;
 mod protocol;
+mod sessions;
 mod shared;
 mod socket;
 mod streams;

@@ -6,4 +6,5 @@ pub(super) mod events;
 pub(super) mod follow;
 mod frames;
 mod ndjson;
+pub(super) mod sessions;
 pub(super) mod streams;
