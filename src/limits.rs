@@ -152,6 +152,12 @@ pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
 pub const CHECKPOINT_EVERY: u64 = 1_000;
 /// Bytes of a checkpoint that are saved in one write, well below [`GROUP_BYTES_MAX`].
 pub const CHECKPOINT_PART_BYTES: usize = 2 * 1024 * 1024;
+/// A user who sends no heartbeat for this long has left: three of them were missed (mission, A10).
+pub const PRESENCE_LASTS: Duration = Duration::from_secs(30);
+/// How often it is looked who is gone.
+pub const PRESENCE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Users who leave in one look, so that others wait for none.
+pub const PRESENCE_LEFT_AT_ONCE: usize = 1_000;
 /// Recent sessions that a trimmed list can be asked to keep.
 pub const SESSIONS_KEPT_MAX: usize = 10_000;
 /// How often a state over all streams is caught up where nobody asks for it.

@@ -17,6 +17,7 @@ use crate::{
     limits,
     log::{self, Log, sweeper},
     metrics::Metrics,
+    session::absence,
     store::{Store, sled::SledStore},
     subscription::{self, Subscriptions},
 };
@@ -112,6 +113,11 @@ pub async fn start_with(
     let views = app.views().clone();
     tasks.service("views", async {
         views.run().await;
+        Ok(())
+    });
+    let leaving = absence::run(log.clone(), app.sessions().clone());
+    tasks.service("absence", async {
+        leaving.await;
         Ok(())
     });
     let sessions = app.sessions().clone();

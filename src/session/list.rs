@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Stored, View,
     projections::{Event, session::Session},
-    vocabulary::session::StatusKind,
+    vocabulary::{Id, KnownEvent, session::StatusKind},
 };
 use crate::{
+    limits,
     log::Told,
     projection::{OrderFold, Projection},
 };
@@ -32,6 +33,21 @@ pub struct Listed {
     pub offset: u64,
     /// When something other than presence happened last, Unix milliseconds.
     pub active_ms: u64,
+    /// Who is there, and when they were last heard of, Unix milliseconds.
+    pub present: BTreeMap<Id, u64>,
+}
+
+/// Somebody who has not been heard of for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    /// The session they are in.
+    pub session: String,
+    /// Who.
+    pub user: Id,
+    /// When they were last heard of, Unix milliseconds.
+    pub heard_ms: u64,
+    /// The last event of the session.
+    pub offset: u64,
 }
 
 /// Which sessions are asked for. What is not said does not matter.
@@ -93,6 +109,28 @@ impl Standing {
             Self::Ended => ended,
             Self::Idle => !ended && session.status.kind == StatusKind::Idle,
             Self::Busy => !ended && session.status.kind != StatusKind::Idle,
+        }
+    }
+}
+
+impl Listed {
+    /// Notes who is there. The time is the server's: a client's clock may be wrong.
+    fn hear(&mut self, event: &Event<'_>, now_ms: u64) {
+        let user = match &event.known {
+            Some(KnownEvent::PresenceJoined(said)) => &said.user_id,
+            Some(KnownEvent::PresenceHeartbeat(said)) => &said.user_id,
+            Some(KnownEvent::PresenceCursor(said)) => &said.user_id,
+            Some(KnownEvent::PresenceLeft(said)) => {
+                self.present.remove(&said.user_id);
+                return;
+            }
+            _ => return,
+        };
+        self.present.insert(user.clone(), now_ms);
+        if self.present.len() > limits::PRESENT_USERS_MAX {
+            let longest = self.present.iter().min_by_key(|(_, heard_ms)| **heard_ms);
+            let longest = longest.map(|(user, _)| user.clone());
+            longest.map(|user| self.present.remove(&user));
         }
     }
 }
@@ -163,10 +201,34 @@ impl Sessions {
         kept
     }
 
+    /// Who has not been heard of since a moment, in all sessions, up to `limit`.
+    #[must_use]
+    pub fn silent_since(&self, ms: u64, limit: usize) -> Vec<Silent> {
+        let present = self.sessions.iter().flat_map(|(id, listed)| {
+            listed.present.iter().map(move |(user, heard_ms)| (id, listed, user, *heard_ms))
+        });
+        let silent = present.filter(|(.., heard_ms)| *heard_ms <= ms).take(limit);
+        let silent = silent.map(|(id, listed, user, heard_ms)| Silent {
+            session: id.clone(),
+            user: user.clone(),
+            heard_ms,
+            offset: listed.offset,
+        });
+        silent.collect()
+    }
+
     /// How many there are that are not deleted.
     #[must_use]
     pub fn count(&self) -> usize {
         self.sessions.values().filter(|listed| listed.session.exists).count()
+    }
+
+    /// Forgets somebody whose session takes no more events, unless they were heard of since.
+    pub fn forget_user(&mut self, silent: &Silent) {
+        let Some(listed) = self.sessions.get_mut(&silent.session) else { return };
+        if listed.offset == silent.offset {
+            listed.present.remove(&silent.user);
+        }
     }
 
     /// Forgets a session whose stream is gone.
@@ -175,7 +237,12 @@ impl Sessions {
     }
 }
 
+/// Of the form of the list, and of the projection in it.
+const VERSION: u32 = 1_000 + Session::VERSION;
+
 /// What is saved, and under which version of its fold.
+///
+/// The version grows with the form of [`Listed`]; that of the session's projection is beside it.
 #[derive(Serialize, Deserialize)]
 struct Saved<T> {
     version: u32,
@@ -208,7 +275,8 @@ impl OrderFold for Sessions {
         }
         // Most events are about messages, and need not be read for this.
         let is_told = view.kind().starts_with("session.") || view.kind().starts_with("turn.");
-        if is_told || !listed.session.exists {
+        let is_presence = view.kind().starts_with("presence.");
+        if is_told || is_presence || !listed.session.exists {
             let stored = Stored {
                 offset: record.offset.0,
                 timestamp_ms: record.timestamp_ms,
@@ -216,18 +284,19 @@ impl OrderFold for Sessions {
             };
             if let Some(event) = Event::read(&stored) {
                 listed.session.apply(&event);
+                listed.hear(&event, record.timestamp_ms);
             }
         }
     }
 
     fn save(&self) -> Vec<u8> {
-        let saved = Saved { version: Session::VERSION, sessions: &self.sessions };
+        let saved = Saved { version: VERSION, sessions: &self.sessions };
         rmp_serde::to_vec_named(&saved).unwrap_or_default()
     }
 
     fn load(bytes: &[u8]) -> Option<Self> {
         let saved: Saved<BTreeMap<String, Listed>> = rmp_serde::from_slice(bytes).ok()?;
-        (saved.version == Session::VERSION).then_some(Self { sessions: saved.sessions })
+        (saved.version == VERSION).then_some(Self { sessions: saved.sessions })
     }
 }
 

@@ -13,6 +13,7 @@ pub use self::{
     view::{Stored, View},
 };
 
+pub mod absence;
 mod batch;
 mod channel_name;
 pub mod command;

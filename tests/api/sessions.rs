@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use insta::assert_snapshot;
+use scrollback::session::absence;
 use serde_json::json;
 
 use crate::util::TestApp;
@@ -106,6 +107,31 @@ async fn the_list_is_in_sync_with_what_happens() {
     let uri = format!("/api/events?channels=session:*&live=false&cursor={position}");
     let mut live = app.follow(&uri).await;
     assert!(live.frame().await.unwrap().contains(r#""stream":"sessions/a","offset":2"#));
+}
+
+#[tokio::test]
+async fn who_is_not_heard_of_for_half_a_minute_leaves_by_an_event() {
+    let app = TestApp::new();
+    let look = async || {
+        let ids = scrollback::session::Ids::default();
+        absence::look(app.app.log(), app.app.sessions(), &ids).await.unwrap()
+    };
+    for user in ["u1", "u2"] {
+        tell(&app, "s", "presence.joined", json!({"userId": user})).await;
+    }
+    assert_eq!(look().await, 0);
+    app.clock.advance(Duration::from_secs(20));
+    tell(&app, "s", "presence.heartbeat", json!({"userId": "u2"})).await;
+    app.clock.advance(Duration::from_secs(10));
+    assert_eq!(look().await, 1);
+    assert_eq!(look().await, 0, "it is said once");
+    let left = app.get("/api/sessions/s/events?fromOffset=3").await.json()["events"].clone();
+    assert_eq!(left[0]["type"], "presence.left");
+    assert_eq!(left[0]["data"], json!({"userId": "u1", "reason": "timeout"}));
+    // Somebody in a session that takes no more events is in nobody's way.
+    assert_eq!(app.request("POST", "/api/close/sessions/s").await.status, 200);
+    app.clock.advance(Duration::from_secs(60));
+    assert_eq!((look().await, look().await), (0, 0));
 }
 
 #[tokio::test]
