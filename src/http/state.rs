@@ -39,6 +39,7 @@ impl App {
     #[must_use]
     pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
         let (views, sessions) = (Views::new(log.clone()), OrderView::new(log.clone()));
+        log.set_trim_guard(Box::new(views.save_first("sessions/")));
         Self {
             log,
             subscriptions,

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     order::{OrderFold, OrderView},
-    views::{Pin, Views},
+    views::{Checked, Pin, SaveFirst, Views},
 };
 use crate::log::Record;
 

@@ -181,16 +181,44 @@ async fn a_large_state_is_saved_in_many_records() {
 #[tokio::test]
 async fn what_retention_has_taken_is_still_in_the_state() {
     let bench = Bench::new();
-    bench.append("s", 1..=LONG).await;
-    bench.state("s").await;
+    bench.log.set_trim_guard(Box::new(bench.views.save_first("s")));
+    // Nobody has looked at it, and it is short: nothing was saved so far.
+    bench.append("s", 1..=5).await;
+    bench.append("t", 1..=5).await;
     bench.clock.advance(limits::RETENTION_DEFAULT + Duration::from_secs(1));
-    bench.append("s", LONG + 1..=LONG + 1).await;
+    bench.append("s", 6..=7).await;
+    bench.append("t", 6..=7).await;
     bench.log.sweep().await.unwrap();
+    assert_eq!(bench.log.info(&stream("s")).await.unwrap().earliest, Offset(6));
+    bench.append("s", 8..=8).await;
     let anew = Views::<Joined>::new(bench.log.clone());
     let text = anew.read(&stream("s"), |state, _| state.text.clone()).await.unwrap();
-    assert_eq!(text, numbers(LONG + 1));
+    assert_eq!(text, numbers(8));
+    // A stream that nobody folds is what is kept of it.
+    let text = anew.read(&stream("t"), |state, _| state.text.clone()).await.unwrap();
+    assert_eq!(text, "6,7,");
     let gone = anew.read_at(&stream("s"), Offset(3), |state| state.text.clone()).await;
     assert!(matches!(gone, Err(ReadError::Trimmed { .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_compared_with_a_replay_and_made_anew() {
+    let bench = Bench::new();
+    bench.append("s", 1..=LONG).await;
+    let path = stream("s");
+    assert_eq!(bench.views.check(&path).await, Ok(Checked::NoCheckpoint));
+    bench.state("s").await;
+    bench.append("s", LONG + 1..=LONG + 1).await;
+    assert_eq!(bench.views.check(&path).await, Ok(Checked::Same));
+    let wrong = checkpoint::Checkpoint { offset: Offset(LONG), bytes: b"v1:1,2,".to_vec() };
+    checkpoint::save(&bench.log, &path, &wrong).await.unwrap();
+    let differs = Checked::Differs { offset: Offset(LONG) };
+    assert_eq!(bench.views.check(&path).await, Ok(differs));
+    bench.views.rebuild(&path).await.unwrap();
+    assert_eq!(bench.views.check(&path).await, Ok(Checked::Same));
+    let anew = Views::<Joined>::new(bench.log.clone());
+    let opened = anew.read(&path, |state, _| state.clone()).await.unwrap();
+    assert_eq!((opened.text, opened.folded), (numbers(LONG + 1), 0));
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub mod listen;
+pub mod offline;
 pub mod settings;
 pub mod tasks;
 pub mod telemetry;
