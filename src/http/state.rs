@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::{error::Fail, protocol::catch_up::Damaged};
 use crate::{
     limits,
-    log::{Log, StreamSpec},
+    log::{Log, StreamPath, StreamSpec},
     projection::Views,
-    session::{Ids, Maker, projections::Projections},
+    session::{
+        CommandError, Done, Executor, Ids, Maker, command::Command, projections::Projections,
+    },
     subscription::Subscriptions,
     wire::code::Code,
 };
@@ -24,6 +26,7 @@ pub struct App {
     log: Log,
     subscriptions: Subscriptions,
     views: Views<Projections>,
+    executor: Executor,
     ids: Ids,
     json: StreamSpec,
     readers: AtomicUsize,
@@ -38,10 +41,12 @@ impl App {
     #[must_use]
     pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
         let views = Views::new(log.clone());
+        let executor = Executor::new(log.clone(), views.clone());
         Self {
             log,
             subscriptions,
             views,
+            executor,
             ids: Ids::default(),
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
@@ -101,10 +106,24 @@ impl App {
         &self.subscriptions
     }
 
+    /// Decides a command in a session and does it.
+    pub(super) async fn run(
+        &self,
+        session: &StreamPath,
+        command: &Command,
+    ) -> Result<Done, CommandError> {
+        self.executor.run(session, command, &self.ids, None).await
+    }
+
     /// What an event gets that its writer left out, now.
     #[must_use]
     pub fn maker(&self) -> Maker<'_> {
         Maker { ids: &self.ids, now_ms: self.log.clock().now_ms() }
+    }
+
+    /// Makes ids.
+    pub(super) fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// What streams are made with that begin with their first event.

@@ -7,6 +7,7 @@
 pub use self::{
     batch::{EventBatch, EventId},
     event::{EventError, Form, Maker, Rules},
+    executor::{CommandError, Done, Executor},
     filter::{Filter, FilterError},
     ids::Ids,
     view::{Stored, View},
@@ -15,6 +16,7 @@ pub use self::{
 mod batch;
 pub mod command;
 mod event;
+mod executor;
 mod filter;
 mod ids;
 pub mod projections;

@@ -11,6 +11,7 @@
 )]
 
 mod append;
+mod commands;
 mod errors;
 mod events;
 mod follow;
