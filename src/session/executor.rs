@@ -182,3 +182,30 @@ impl Drop for Line<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, poll};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_is_there_as_long_as_somebody_stands_in_it() {
+        let lines = Lines::default();
+        let path = StreamPath::session("s").unwrap();
+        let first = lines.of(&path);
+        let at_work = first.lock.lock().await;
+        {
+            let second = lines.of(&path);
+            let mut waiting = Box::pin(second.lock.lock());
+            assert!(poll!(&mut waiting).is_pending());
+            let elsewhere = lines.of(&StreamPath::session("t").unwrap());
+            assert!(elsewhere.lock.lock().now_or_never().is_some());
+            assert_eq!(lines.0.lock().len(), 2);
+        }
+        assert_eq!(lines.0.lock().len(), 1, "who gave up stands there no more");
+        drop(at_work);
+        drop(first);
+        assert!(lines.0.lock().is_empty());
+    }
+}

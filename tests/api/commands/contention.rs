@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::future::join_all;
+use insta::assert_snapshot;
 use scrollback::{
     http::App,
+    limits,
     session::Ids,
     store::{faulty::FaultyStore, memory::MemoryStore, sled::SledStore},
 };
@@ -13,7 +15,7 @@ use serde_json::Value;
 use super::{begin, command, done, events};
 use crate::util::{Answer, TestApp};
 
-const SENDS: usize = 300;
+const SENDS: usize = 1_000;
 
 /// What was answered agrees with the log: one turn, and the rest in one order.
 async fn one_turn_and_one_order(app: &TestApp, answers: &[Answer]) {
@@ -62,19 +64,19 @@ async fn of_many_messages_at_once_one_is_answered_and_the_others_wait_in_one_ord
     one_turn_and_one_order(&app, &answers).await;
 }
 
+/// Another server of the same log.
+fn twin_of(app: &TestApp) -> TestApp {
+    let twin = App::new(app.app.log().clone(), app.app.subscriptions().clone());
+    TestApp { app: Arc::new(twin.with_ids(Ids::default())), clock: app.clock.clone() }
+}
+
 /// Servers that share a log know nothing of each other's commands: the offset alone decides.
 #[tokio::test]
 async fn commands_that_do_not_stand_in_one_line_make_one_turn_all_the_same() {
     let store = FaultyStore::over(Arc::new(MemoryStore::default()));
     let app = TestApp::over(store.clone(), |app| app);
     begin(&app).await;
-    let others: Vec<_> = (0..3)
-        .map(|_| {
-            let twin = App::new(app.app.log().clone(), app.app.subscriptions().clone());
-            let twin = twin.with_ids(Ids::default());
-            TestApp { app: Arc::new(twin), clock: app.clock.clone() }
-        })
-        .collect();
+    let others: Vec<_> = (0..3).map(|_| twin_of(&app)).collect();
     store.hold();
     let is_done = std::sync::atomic::AtomicBool::new(false);
     let sending = async {
@@ -115,8 +117,7 @@ async fn a_turn_that_is_stopped_while_it_completes_has_one_end() {
         let (complete, stop) =
             (format!("turns/{turn}/complete"), format!(r#"{{"turnId":"{turn}"}}"#));
         // The one who stops it may be at another server of the same log.
-        let twin = App::new(app.app.log().clone(), app.app.subscriptions().clone());
-        let twin = TestApp { app: Arc::new(twin), clock: app.clock.clone() };
+        let twin = twin_of(&app);
         let stopper = if round % 2 == 0 { &app } else { &twin };
         store.hold();
         let (early, late) = ((round / 2) % 4, (round / 8) % 4);
@@ -176,4 +177,82 @@ async fn a_command_between_events_of_others_is_decided_again_until_it_fits() {
     assert_eq!(raw.json()["offset"], 2);
     assert_eq!((sent.status.as_u16(), &*sent.code()), (409, "session_ended"));
     assert_eq!(app.tail().await, 2);
+}
+
+#[tokio::test]
+async fn a_command_that_others_are_always_ahead_of_is_given_up_and_can_be_sent_again() {
+    let store = FaultyStore::over(Arc::new(MemoryStore::default()));
+    let app = TestApp::over(store.clone(), |app| app);
+    begin(&app).await;
+    let ahead = || Box::pin(app.post("/api/sessions/s/events", r#"{"channel":"x"}"#));
+    store.hold();
+    let mut raw = ahead();
+    assert!(futures_util::poll!(&mut raw).is_pending());
+    let others = async {
+        for _ in 0..2 * limits::COMMAND_TRIES_MAX {
+            // Here the command decides in vain, and waits.
+            tokio::task::yield_now().await;
+            store.release();
+            assert_eq!(raw.await.status, 200);
+            store.hold();
+            raw = ahead();
+            assert!(futures_util::poll!(&mut raw).is_pending());
+        }
+        store.release();
+        raw.await
+    };
+    let (given_up, last) = tokio::join!(send(&app, 1), others);
+    assert_snapshot!(given_up.shown(), @r#"503 {"type":"urn:scrollback:problem:contended","title":"Contended","status":503,"code":"contended","message":"other writers were first each time; nothing was written, send it again","retryable":true}"#);
+    assert!(given_up.headers.contains_key("retry-after"));
+    assert_eq!(app.tail().await, last.json()["offset"]);
+    assert_eq!(send(&app, 1).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_session_that_many_begin_at_once_begins_once() {
+    let store = FaultyStore::over(Arc::new(MemoryStore::default()));
+    let app = TestApp::over(store.clone(), |app| app);
+    let twin = twin_of(&app);
+    store.hold();
+    let starts = (0..20).map(|number| {
+        let body = format!(r#"{{"id":"s","title":"{}"}}"#, number / 2 % 2);
+        let at = if number % 2 == 0 { &app } else { &twin };
+        async move { at.post("/api/sessions", body).await }
+    });
+    let flushing = async {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+            store.release();
+            store.hold();
+        }
+        store.release();
+    };
+    let (answers, ()) = tokio::join!(join_all(starts), flushing);
+    let (begun, others): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
+    assert_eq!((begun.len(), others.len()), (10, 10));
+    assert!(begun.iter().all(|answer| answer.json()["offset"] == 1));
+    assert!(others.iter().all(|answer| answer.code() == "session_exists"));
+    assert_eq!(app.tail().await, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_middle_leaves_nothing_half_done() {
+    let store = FaultyStore::over(Arc::new(MemoryStore::default()));
+    let app = TestApp::over(store.clone(), |app| app);
+    begin(&app).await;
+    store.hold();
+    let mut gone = Box::pin(send(&app, 1));
+    assert!(futures_util::poll!(&mut gone).is_pending());
+    let mut waiting = Box::pin(send(&app, 2));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    assert_eq!(store.held(), 1, "the second one stands in line");
+    drop(gone);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    store.release();
+    let second = waiting.await;
+    // What the first one sent is in the log all the same, and its retry learns so.
+    assert_eq!((second.status.as_u16(), &second.json()["queued"]), (200, &true.into()));
+    let first = send(&app, 1).await;
+    assert_eq!((first.status.as_u16(), &first.json()["queued"]), (200, &false.into()));
+    assert_eq!(first.json()["offset"], 4);
 }

@@ -115,3 +115,22 @@ async fn what_makes_a_session_goes_through_one_stream_for_readers_of_all_kinds()
     // The next command stands behind it.
     assert_eq!(done(&app, "interrupt", "{}").await["offset"], 7);
 }
+
+#[tokio::test]
+async fn an_answer_in_parts_grows_part_by_part() {
+    let app = TestApp::new();
+    super::begin(&app).await;
+    let turn = turn_of(&app, "m1").await;
+    let (chunks, tail) = (format!("turns/{turn}/chunks"), app.tail().await);
+    let body = r#"{"index":0,"deltas":[{"partId":"p1","delta":"Hel"},{"partId":"p1","field":"text","delta":"lo"}]}"#;
+    assert_snapshot!(command(&app, &chunks, body).await.shown(), @r#"200 {"ok":true,"turnId":"01M7X448000000000000000001","offset":6,"next":2}"#);
+    assert_snapshot!(command(&app, &chunks, body).await.shown(), @r#"200 {"ok":true,"turnId":"01M7X448000000000000000001","offset":6,"next":2}"#);
+    let parts = r#"{"parts":[{"id":"p1","type":"text","text":"Hello"}]}"#;
+    done(&app, &format!("turns/{turn}/complete"), parts).await;
+    assert_snapshot!(lines(&app, usize::try_from(tail).unwrap()).await, @r#"
+    message.part.delta {"delta":"Hel","messageId":"01M7X448000000000000000002","partId":"p1"}
+    message.part.delta {"delta":"lo","field":"text","messageId":"01M7X448000000000000000002","partId":"p1"}
+    message.completed {"messageId":"01M7X448000000000000000002","parts":[{"id":"p1","text":"Hello","type":"text"}],"role":"assistant","turnId":"01M7X448000000000000000001"}
+    turn.completed {"messageId":"01M7X448000000000000000002","reason":"completed","turnId":"01M7X448000000000000000001"}
+    "#);
+}
