@@ -141,6 +141,9 @@ pub const SEQ_BYTES_MAX: usize = 256;
 pub const TOUCHED_MAX: usize = 10_000;
 /// Times an append is decided again after a conflict before it gives up.
 pub const DECIDE_AGAIN_MAX: usize = 16;
+/// Times a command is decided again after others were first. Commands of one server stand in line,
+/// so that only raw appends get between; each time waits for a flush, so this is seconds of it.
+pub const COMMAND_TRIES_MAX: usize = 64;
 
 /// States of streams in memory, beside those that a reader is attached to (mission, E8) …
 pub const VIEWS_MAX: usize = 30;

@@ -40,7 +40,8 @@ pub(super) fn layer(origins: &[String]) -> Option<CorsLayer> {
         }
         AllowOrigin::list(values)
     };
-    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    let methods =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let layer = CorsLayer::new()
         .allow_origin(origin)
         .allow_methods(methods)

@@ -28,6 +28,7 @@ mod layers;
 mod native;
 mod params;
 mod protocol;
+mod rejected;
 mod state;
 mod subscriptions;
 
@@ -86,6 +87,7 @@ fn router(app: Arc<App>) -> Router {
                 .delete(protocol::create::delete),
         )
         .merge(subscriptions::router())
+        .merge(native::commands::router())
         .route(paths::CLOSE, post(native::streams::close))
         .route(paths::ROOT, get(health::root))
         .route(paths::HEALTH, get(health::live))

@@ -8,6 +8,7 @@ pub use self::{
     batch::{EventBatch, EventId},
     channel_name::{ChannelName, ChannelNameError},
     event::{EventError, Form, Maker, Rules},
+    executor::{CommandError, Done, Executor},
     filter::{Filter, FilterError},
     ids::Ids,
     view::{Stored, View},
@@ -18,6 +19,7 @@ mod batch;
 mod channel_name;
 pub mod command;
 mod event;
+mod executor;
 mod filter;
 mod ids;
 pub mod list;

@@ -3,6 +3,7 @@
 
 pub mod bodies;
 pub mod code;
+pub mod commands;
 pub mod paths;
 pub mod problem;
 pub mod protocol;

@@ -48,12 +48,37 @@ pub const FOLLOW: &str = "/api/follow/{*path}";
 pub const CHANNELS: &str = "/api/events";
 /// Events of the streams that one name stands for.
 pub const CHANNEL: &str = "/api/channels/{name}/stream";
-/// The list of sessions.
-pub const SESSIONS: &str = "/api/sessions";
 /// Events of a session.
 pub const SESSION_EVENTS: &str = "/api/sessions/{id}/events";
 /// Events of a session as they come.
 pub const SESSION_STREAM: &str = "/api/sessions/{id}/stream";
+
+/// Sessions: `POST` begins one.
+pub const SESSIONS: &str = "/api/sessions";
+/// One session.
+pub const SESSION: &str = "/api/sessions/{id}";
+/// Ends a session.
+pub const SESSION_END: &str = "/api/sessions/{id}/end";
+/// A worker has taken a session up.
+pub const SESSION_READY: &str = "/api/sessions/{id}/ready";
+/// Messages of a session.
+pub const SESSION_MESSAGES: &str = "/api/sessions/{id}/messages";
+/// Stops the turn that runs.
+pub const SESSION_INTERRUPT: &str = "/api/sessions/{id}/interrupt";
+/// A message that waits for its turn.
+pub const SESSION_QUEUED: &str = "/api/sessions/{id}/queue/{messageId}";
+/// Who looks at a session.
+pub const SESSION_PRESENCE: &str = "/api/sessions/{id}/presence";
+/// What is typed into a terminal of a session.
+pub const SESSION_TERMINAL_INPUT: &str = "/api/sessions/{id}/terminal/input";
+/// The answer to a request for permission.
+pub const SESSION_PERMISSION_REPLY: &str = "/api/sessions/{id}/permissions/{permissionId}/reply";
+/// Pieces of the answer of a turn.
+pub const TURN_CHUNKS: &str = "/api/sessions/{id}/turns/{turnId}/chunks";
+/// Ends a turn with its answer.
+pub const TURN_COMPLETE: &str = "/api/sessions/{id}/turns/{turnId}/complete";
+/// Ends a turn with an error.
+pub const TURN_FAIL: &str = "/api/sessions/{id}/turns/{turnId}/fail";
 
 /// The session whose events a path names, where nothing in it has to be decoded.
 #[must_use]

@@ -12,6 +12,7 @@
 
 mod append;
 mod channels;
+mod commands;
 mod errors;
 mod events;
 mod follow;

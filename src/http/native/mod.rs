@@ -2,6 +2,7 @@
 
 pub(super) mod append;
 pub(super) mod channels;
+pub(super) mod commands;
 pub(super) mod events;
 pub(super) mod follow;
 mod frames;

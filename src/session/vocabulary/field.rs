@@ -132,6 +132,25 @@ pub(super) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, FieldError
     })
 }
 
+/// Reads a type from JSON text, which must be an object.
+///
+/// # Errors
+/// [`FieldError`].
+pub fn read_text<T: DeserializeOwned>(text: &str) -> Result<T, FieldError> {
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(FieldError::new("", "must be an object"));
+    }
+    from_text(text)
+}
+
+/// Reads a type from the value of a field.
+///
+/// # Errors
+/// [`FieldError`], whose path begins with the field.
+pub fn read_field<T: DeserializeOwned>(field: &str, value: Value) -> Result<T, FieldError> {
+    from_value(value).map_err(|error| error.below(field))
+}
+
 /// Reads a type from a JSON value.
 pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(value).map_err(|error| {

@@ -32,7 +32,7 @@ use self::{
 };
 pub use self::{
     common::{CacheTokens, Fault, Id, Times, Tokens},
-    field::FieldError,
+    field::{FieldError, read_field, read_text},
     names::channel_of,
 };
 
