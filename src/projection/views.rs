@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     limits,
-    log::{Log, Offset, PageLimit, ReadError, StreamInfo, StreamPath},
+    log::{Log, Offset, PageLimit, ReadError, Record, StreamInfo, StreamPath},
 };
 
 /// The live states of streams. Cheap to clone.
@@ -111,6 +111,28 @@ impl<F: Fold> Views<F> {
         offset: Offset,
         show: impl FnOnce(&F) -> T,
     ) -> Result<T, ReadError> {
+        Ok(show(&self.at(path, offset).await?.fold))
+    }
+
+    /// Shows the state of a stream as it was at an offset, and then after each record up to
+    /// another one, together with that record.
+    ///
+    /// # Errors
+    /// As [`Views::read_at`].
+    pub async fn walk(
+        &self,
+        path: &StreamPath,
+        from: Offset,
+        until: Offset,
+        mut show: impl FnMut(&F, Option<&Record>) + Send,
+    ) -> Result<(), ReadError> {
+        let at = self.at(path, from).await?;
+        show(&at.fold, None);
+        let each = |fold: &F, record: &Record| show(fold, Some(record));
+        self.inner.folded(path, at, until, each).await.map(drop)
+    }
+
+    async fn at(&self, path: &StreamPath, offset: Offset) -> Result<At<F>, ReadError> {
         let info = self.inner.log.info(path).await?;
         if offset > info.tail {
             return Err(ReadError::Beyond { tail: info.tail });
@@ -123,8 +145,7 @@ impl<F: Fold> Views<F> {
         if start.offset < offset && offset < info.earliest {
             return Err(ReadError::Trimmed { earliest: info.earliest });
         }
-        let at = self.inner.caught_up(path, start, offset).await?;
-        Ok(show(&at.fold))
+        self.inner.caught_up(path, start, offset).await
     }
 
     /// Keeps a stream's state in memory until the pin is dropped.
@@ -223,8 +244,19 @@ impl<F: Fold> Inner<F> {
     async fn caught_up(
         &self,
         path: &StreamPath,
+        at: At<F>,
+        until: Offset,
+    ) -> Result<At<F>, ReadError> {
+        self.folded(path, at, until, |_, _| {}).await
+    }
+
+    /// The same, with a look at the state after each record.
+    async fn folded(
+        &self,
+        path: &StreamPath,
         mut at: At<F>,
         until: Offset,
+        mut each: impl FnMut(&F, &Record) + Send,
     ) -> Result<At<F>, ReadError> {
         while at.offset < until {
             let left = usize::try_from(until.0 - at.offset.0).unwrap_or(usize::MAX);
@@ -236,6 +268,7 @@ impl<F: Fold> Inner<F> {
                     for record in page.records.iter().filter(|record| record.offset <= until) {
                         at.fold.fold(record);
                         at.offset = record.offset;
+                        each(&at.fold, record);
                     }
                 }
                 // What is gone is in the checkpoint, or gone for every reader.

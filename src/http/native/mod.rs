@@ -5,4 +5,6 @@ pub(super) mod events;
 pub(super) mod follow;
 mod frames;
 mod ndjson;
+pub(super) mod state;
 pub(super) mod streams;
+pub(super) mod views;
