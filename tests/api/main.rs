@@ -17,6 +17,7 @@ mod follow;
 mod health;
 mod message;
 mod ndjson;
+mod projections;
 mod protocol;
 mod shared;
 mod snapshot;

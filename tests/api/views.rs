@@ -56,7 +56,7 @@ async fn messages_come_in_pages_from_the_newest_on() {
             assert_eq!(answer.code(), "invalid_parameter", "{query}");
         }
     }
-    assert_snapshot!(app.get("/api/chat/s/messages?limit=1").await.shown(), @r#"200 {"hasMore":true,"logOffset":5,"messages":[{"createdAt":1795200000000,"id":"m5","offset":5,"parts":[],"role":"user","state":"completed","updatedAt":1795200000000,"updatedOffset":5}],"sessionID":"s","total":5}"#);
+    assert_snapshot!(app.get("/api/chat/s/messages?limit=1").await.shown(), @r#"200 {"sessionID":"s","messages":[{"id":"m5","role":"user","state":"completed","createdAt":1795200000000,"updatedAt":1795200000000,"parts":[],"offset":5,"updatedOffset":5}],"hasMore":true,"total":5,"logOffset":5}"#);
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_page_has_a_hundred_messages_unless_asked_otherwise() {
 async fn one_message_is_found_by_its_id() {
     let app = TestApp::new();
     app.tell("message.created", &json!({"id": "a b", "role": "user"})).await;
-    assert_snapshot!(app.get("/api/sessions/s/messages/a%20b").await.shown(), @r#"200 {"message":{"createdAt":1795200000000,"id":"a b","offset":1,"parts":[],"role":"user","state":"completed","updatedAt":1795200000000,"updatedOffset":1},"offset":1}"#);
+    assert_snapshot!(app.get("/api/sessions/s/messages/a%20b").await.shown(), @r#"200 {"offset":1,"message":{"id":"a b","role":"user","state":"completed","createdAt":1795200000000,"updatedAt":1795200000000,"parts":[],"offset":1,"updatedOffset":1}}"#);
     assert_snapshot!(app.get("/api/sessions/s/messages/c").await.shown(), @r#"404 {"type":"urn:scrollback:problem:not_in_state","title":"Not in the state","status":404,"code":"not_in_state","message":"the session has no message \"c\" at offset 1","retryable":false}"#);
     assert_eq!(app.get("/api/sessions/t/messages/c").await.code(), "stream_not_found");
 }
@@ -85,8 +85,8 @@ async fn lists_of_a_chat_are_paged_from_their_beginning() {
     app.tell("todo.updated", &json!({"todos": todos})).await;
     let files = json!([{"path": "a", "additions": 1, "deletions": 2}]);
     app.tell("diff.updated", &json!({"files": files})).await;
-    assert_snapshot!(app.get("/api/chat/s/todo?limit=1&offset=1").await.shown(), @r#"200 {"hasMore":true,"logOffset":2,"sessionID":"s","todo":[{"id":"2","status":"pending","text":"t"}],"total":3}"#);
-    assert_snapshot!(app.get("/api/chat/s/diff").await.shown(), @r#"200 {"diff":[{"additions":1,"deletions":2,"path":"a"}],"hasMore":false,"logOffset":2,"sessionID":"s","total":1}"#);
+    assert_snapshot!(app.get("/api/chat/s/todo?limit=1&offset=1").await.shown(), @r#"200 {"sessionID":"s","todo":[{"id":"2","text":"t","status":"pending"}],"hasMore":true,"total":3,"logOffset":2}"#);
+    assert_snapshot!(app.get("/api/chat/s/diff").await.shown(), @r#"200 {"sessionID":"s","diff":[{"path":"a","additions":1,"deletions":2}],"hasMore":false,"total":1,"logOffset":2}"#);
     assert_snapshot!(app.get("/api/sessions/s/diff").await.shown(), @r#"200 {"offset":2,"diff":{"files":[{"path":"a","additions":1,"deletions":2}],"additions":1,"deletions":2,"updatedAt":1795200000000,"updatedOffset":2}}"#);
 }
 
@@ -102,8 +102,8 @@ async fn permissions_are_shown_by_their_status() {
     }
     app.tell("permission.replied", &json!({"permissionId": "p1", "reply": "once"})).await;
     let uri = "/api/sessions/s/permissions";
-    assert_snapshot!(app.get(&format!("{uri}?status=pending")).await.shown(), @r#"200 {"offset":3,"permissions":{"pending":[{"askedAt":1795200000000,"offset":2,"patterns":["rm *"],"permissionId":"p2","title":"rm","tool":"bash"}]}}"#);
-    assert_snapshot!(app.get(&format!("{uri}?status=answered")).await.shown(), @r#"200 {"offset":3,"permissions":{"answered":[{"askedAt":1795200000000,"offset":3,"patterns":["rm *"],"permissionId":"p1","repliedAt":1795200000000,"reply":"once","title":"rm","tool":"bash"}]}}"#);
+    assert_snapshot!(app.get(&format!("{uri}?status=pending")).await.shown(), @r#"200 {"offset":3,"permissions":{"pending":[{"permissionId":"p2","tool":"bash","title":"rm","patterns":["rm *"],"askedAt":1795200000000,"offset":2}]}}"#);
+    assert_snapshot!(app.get(&format!("{uri}?status=answered")).await.shown(), @r#"200 {"offset":3,"permissions":{"answered":[{"permissionId":"p1","tool":"bash","title":"rm","patterns":["rm *"],"askedAt":1795200000000,"reply":"once","repliedAt":1795200000000,"offset":3}]}}"#);
     let both = app.view(uri).await;
     assert_eq!(both["permissions"].as_object().unwrap().len(), 2);
     assert_eq!(app.get(&format!("{uri}?status=open")).await.code(), "invalid_parameter");

@@ -11,20 +11,23 @@ use axum::{
     response::Response,
     routing::get,
 };
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::state::{at_offset, session};
 use crate::{
     http::{
         App,
         error::Fail,
-        extract::{json as json_of, json_bytes, path_params},
+        extract::{json, json_bytes, path_params},
         params::{Params, wrong},
     },
     limits,
     log::{Offset, StreamPath},
-    session::projections::Projections,
+    session::{
+        projections::{Projections, permissions::Permissions},
+        vocabulary::Id,
+    },
     wire::{code::Code, paths, sse::push_number},
 };
 
@@ -100,10 +103,30 @@ impl Page {
 }
 
 impl Slice {
-    fn of<'a, T: Serialize + 'a>(&self, items: impl Iterator<Item = &'a T>) -> Value {
-        let items: Vec<&T> = items.skip(self.skip).take(self.take).collect();
-        serde_json::to_value(items).unwrap_or_default()
+    fn of<'a, T: Serialize + 'a>(&self, items: impl Iterator<Item = &'a T>) -> Raw {
+        raw(&items.skip(self.skip).take(self.take).collect::<Vec<_>>())
     }
+}
+
+/// A value as it is sent, written while the state was at hand.
+type Raw = Box<RawValue>;
+
+fn raw(value: &impl Serialize) -> Raw {
+    // States are JSON by nature.
+    to_raw_value(value).unwrap_or_default()
+}
+
+/// An answer, its fields in order.
+struct Body<'a, const N: usize>([(&'a str, Raw); N]);
+
+impl<const N: usize> Serialize for Body<'_, N> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+fn answer<const N: usize>(fields: [(&str, Raw); N], at: Offset) -> Result<Response, Fail> {
+    Ok(at_offset(json(&Body(fields))?, at))
 }
 
 /// `GET /api/sessions/{id}/messages`, `GET /api/chat/{id}/messages`.
@@ -141,22 +164,20 @@ async fn chat(
     app: &App,
     request: Request,
     name: &str,
-    choose: impl FnOnce(&Projections, Page) -> (Value, Slice, usize),
+    choose: impl FnOnce(&Projections, Page) -> (Raw, Slice, usize),
 ) -> Result<Response, Fail> {
     let (path, uri) = session(app, request).await?;
     let page = Page::of(&Params::of(&uri)?)?;
     let show = |state: &Projections, at| (choose(state, page), at);
     let ((items, slice, total), at) = app.views().read(&path, show).await?;
     let fields = [
-        ("sessionID", id_of(&path).into()),
+        ("sessionID", raw(&id_of(&path))),
         (name, items),
-        ("hasMore", slice.has_more.into()),
-        ("total", total.into()),
-        ("logOffset", at.0.into()),
+        ("hasMore", raw(&slice.has_more)),
+        ("total", raw(&total)),
+        ("logOffset", raw(&at.0)),
     ];
-    let body: Map<_, _> =
-        fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-    Ok(at_offset(json_of(&body)?, at))
+    answer(fields, at)
 }
 
 fn id_of(path: &StreamPath) -> &str {
@@ -168,51 +189,57 @@ async fn message(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let (mut parts, body) = request.into_parts();
     let asked = path_params(&mut parts).await?.into_iter().nth(1).unwrap_or_default();
     let (path, _) = session(&app, Request::from_parts(parts, body)).await?;
+    let id = Id::new(&asked);
     let show = |state: &Projections, at| {
-        let found = state.messages.list().iter().find(|message| *message.id == *asked);
-        (found.and_then(|message| serde_json::to_value(message).ok()), at)
+        let found = id.as_ref().and_then(|id| state.messages.list().get(id));
+        (found.map(raw), at)
     };
     let (found, at) = app.views().read(&path, show).await?;
     let Some(message) = found else {
         let message = format!("the session has no message {asked:?} at offset {at}");
         return Err(Fail::new(Code::NotInState, message));
     };
-    Ok(at_offset(json_of(&json!({"offset": at.0, "message": message}))?, at))
+    answer([("offset", raw(&at.0)), ("message", message)], at)
 }
 
 /// `GET /api/sessions/{id}/toolCalls`.
 async fn tool_calls(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
     let (path, uri) = session(&app, request).await?;
     let page = Page::of(&Params::of(&uri)?)?;
-    let show = |state: &Projections, at: Offset| {
+    let show = |state: &Projections, at| {
         let list = state.tool_calls.list();
         let slice = page.newest(list.len());
-        let calls = slice.of(list.iter());
-        let (total, has_more) = (list.len(), slice.has_more);
-        (json!({"offset": at.0, "toolCalls": calls, "hasMore": has_more, "total": total}), at)
+        (slice.of(list.iter()), slice.has_more, list.len(), at)
     };
-    let (body, at) = app.views().read(&path, show).await?;
-    Ok(at_offset(json_of(&body)?, at))
+    let (calls, has_more, total, at) = app.views().read(&path, show).await?;
+    let fields = [
+        ("offset", raw(&at.0)),
+        ("toolCalls", calls),
+        ("hasMore", raw(&has_more)),
+        ("total", raw(&total)),
+    ];
+    answer(fields, at)
 }
 
 /// `GET /api/sessions/{id}/permissions`.
 async fn permissions(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
     let (path, uri) = session(&app, request).await?;
     let params = Params::of(&uri)?;
-    let names: &[&str] = match params.get("status")? {
-        None => &["pending", "answered"],
-        Some("pending") => &["pending"],
-        Some("answered") => &["answered"],
-        Some(text) => {
-            let rule = format!("is {text:?}; it is pending or answered");
-            return Err(wrong("status", &rule));
-        }
+    let status = params.get("status")?;
+    if let Some(text) = status.filter(|text| !["pending", "answered"].contains(text)) {
+        return Err(wrong("status", &format!("is {text:?}; it is pending or answered")));
+    }
+    let show = |state: &Projections, at| {
+        let Permissions { pending, answered, .. } = &state.permissions;
+        let shown = match status {
+            Some("pending") => raw(&Body([("pending", raw(pending))])),
+            Some(_) => raw(&Body([("answered", raw(answered))])),
+            None => raw(&Body([("pending", raw(pending)), ("answered", raw(answered))])),
+        };
+        (shown, at)
     };
-    let show = |state: &Projections, at| (state.json("permissions"), at);
-    let (mut found, at) = app.views().read(&path, show).await?;
-    let mut take = |name: &&str| Some(((*name).to_owned(), found.as_mut()?.get_mut(*name)?.take()));
-    let shown: Map<String, Value> = names.iter().filter_map(&mut take).collect();
-    Ok(at_offset(json_of(&json!({"offset": at.0, "permissions": shown}))?, at))
+    let (shown, at) = app.views().read(&path, show).await?;
+    answer([("offset", raw(&at.0)), ("permissions", shown)], at)
 }
 
 #[cfg(test)]
