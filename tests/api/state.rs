@@ -253,3 +253,29 @@ fn escaped(text: &str) -> String {
     }
     out
 }
+
+#[tokio::test]
+async fn the_documentation_shows_these_answers() {
+    let app = TestApp::new();
+    let message = r#"{"channel":"message","data":{"text":"hello"}}"#;
+    app.post("/api/streams?sessionId=demo", message).await;
+    app.clock.advance(std::time::Duration::from_millis(4_188));
+    let events = json!([
+        {"id": "todo-1", "channel": "todo", "type": "todo.added", "data": {"text": "write the docs"}},
+        {"id": "todo-2", "channel": "todo", "data": {"text": "rest"}},
+        {"channel": "terminal", "data": "one"},
+        {"channel": "terminal", "data": "two"},
+        {"channel": "terminal", "data": "three"},
+    ]);
+    app.post("/api/sessions/demo/events", events.to_string()).await;
+    let document = include_str!("../../docs/http-api.md");
+    for uri in [
+        "/api/sessions/demo/state?projections=presence,todo",
+        "/api/sessions/demo/state/diff?from=0&to=6&projections=session",
+        "/api/sessions/demo/blame?pointer=/session/exists",
+        "/api/chat/demo/messages?limit=400",
+    ] {
+        let answer = app.get(uri).await.text();
+        assert!(document.contains(&format!("$S{uri}\"\n```\n\n```json\n{answer}\n")), "{answer}");
+    }
+}

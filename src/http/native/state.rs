@@ -97,7 +97,8 @@ async fn blame(State(app): State<Arc<App>>, request: Request) -> Result<Response
     };
     let value = String::from_utf8(blame.value().to_vec()).map_err(defect)?;
     let value = RawValue::from_string(value).map_err(defect)?;
-    let from = scanned_from(&app, &path, at, blame.value().len()).await?;
+    let earliest = app.log().info(&path).await?.earliest;
+    let from = scanned_from(at, earliest, blame.value().len());
     app.views().walk(&path, from, at, |state, record| blame.see(state, record)).await?;
     let by = blame.by();
     // What was never set stands there from the beginning.
@@ -120,18 +121,12 @@ async fn blame(State(app): State<Arc<App>>, request: Request) -> Result<Response
 
 /// Where to begin looking for the event that set a value of so many bytes: as far back as the
 /// bounds and what is kept allow.
-async fn scanned_from(
-    app: &App,
-    path: &StreamPath,
-    at: Offset,
-    bytes: usize,
-) -> Result<Offset, Fail> {
+fn scanned_from(at: Offset, earliest: Offset, bytes: usize) -> Offset {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).max(1);
     let events = limits::BLAME_EVENTS_MAX.min(limits::BLAME_BYTES_MAX / bytes).max(1);
-    let earliest = app.log().info(path).await?.earliest;
     // The state before the first record that is kept may not be known; the one behind it is.
     let kept = if earliest > Offset(1) { earliest } else { Offset::ZERO };
-    Ok(Offset(at.0.saturating_sub(events)).max(kept).min(at))
+    Offset(at.0.saturating_sub(events)).max(kept).min(at)
 }
 
 /// The session that a request names, which must be there and hold events, and what is asked of it.
@@ -181,4 +176,22 @@ pub(super) fn at_offset(mut response: Response, offset: Offset) -> Response {
 #[expect(clippy::needless_pass_by_value, reason = "errors are handed over by `map_err`")]
 fn defect(error: impl ToString) -> Fail {
     Fail::new(Code::Internal, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_for_an_event_is_bounded_by_events_bytes_and_what_is_kept() {
+        let from = |at, earliest, bytes| scanned_from(Offset(at), Offset(earliest), bytes).0;
+        let (most, bytes) = (limits::BLAME_EVENTS_MAX, limits::BLAME_BYTES_MAX);
+        assert_eq!(from(most, 1, 4), 0);
+        assert_eq!(from(most + 5, 1, 0), 5);
+        assert_eq!(from(1_000, 1, usize::try_from(bytes / 10).unwrap()), 990);
+        assert_eq!(from(1_000, 1, usize::MAX), 999);
+        assert_eq!(from(1_000, 300, 4), 300);
+        assert_eq!(from(1_000, 1_001, 4), 1_000);
+        assert_eq!(from(0, 1, 4), 0);
+    }
 }
