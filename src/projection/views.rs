@@ -142,7 +142,7 @@ impl<F: Fold> Views<F> {
         let known = [live, Some(saved)].into_iter().flatten().filter(|at| at.offset <= offset);
         let start = known.max_by_key(|at| at.offset).unwrap_or_else(|| At::empty(&info));
         // Behind what is kept the state is that of its tail; before it there is none to be had.
-        if start.offset < offset && offset < info.earliest {
+        if start.offset < offset && offset < info.earliest && offset < info.tail {
             return Err(ReadError::Trimmed { earliest: info.earliest });
         }
         self.inner.caught_up(path, start, offset).await

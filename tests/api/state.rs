@@ -195,6 +195,18 @@ async fn where_the_event_is_no_longer_looked_at_the_answer_says_so() {
     assert_eq!(app.blame("s", "pointer=/presence").await["offset"], 4);
 }
 
+#[tokio::test]
+async fn a_session_of_which_nothing_is_kept_has_the_state_of_its_tail_only() {
+    let app = TestApp::new();
+    app.todo("write").await;
+    app.todo("read").await;
+    app.pass(limits::RETENTION_DEFAULT + std::time::Duration::from_secs(1)).await;
+    let now = app.get("/api/sessions/s/state").await.json();
+    assert_eq!((&now["offset"], &now["projections"]), (&json!(2), &app.state_at("s", 2).await));
+    assert_eq!(app.get("/api/sessions/s/state?at=1").await.code(), "offset_trimmed");
+    assert_eq!(app.blame("s", "pointer=/todo/todos").await["cut"], true);
+}
+
 /// Every place of a value, and what stands there.
 fn places<'a>(value: &'a Value, pointer: String, into: &mut Vec<(String, &'a Value)>) {
     match value {
