@@ -112,6 +112,14 @@ pub const EVENTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const EVENTS_SCAN_MAX: usize = 20_000;
 /// Records read at once where events are asked for newest first.
 pub const EVENTS_BACK_STEP: u64 = 64;
+/// Messages, tool calls and the like in one answer, unless asked for fewer …
+pub const ITEMS_LIMIT_DEFAULT: usize = 100;
+/// … and at most: the page that chat clients ask for (mission, E4).
+pub const ITEMS_LIMIT_MAX: usize = 400;
+/// Events that one question for the event that set a value folds again: some seconds of work …
+pub const BLAME_EVENTS_MAX: u64 = 100_000;
+/// … and bytes that it compares, for the value is looked at after each of them.
+pub const BLAME_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Names in one filter of channels or types.
 pub const FILTER_NAMES_MAX: usize = 64;
 /// Streams in one listing.

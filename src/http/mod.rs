@@ -88,6 +88,8 @@ fn router(app: Arc<App>) -> Router {
         )
         .merge(subscriptions::router())
         .merge(native::commands::router())
+        .merge(native::state::router())
+        .merge(native::views::router())
         .route(paths::CLOSE, post(native::streams::close))
         .route(paths::ROOT, get(health::root))
         .route(paths::HEALTH, get(health::live))

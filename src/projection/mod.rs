@@ -11,7 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     order::{OrderFold, OrderView},
-    views::{Checked, Pin, SaveFirst, Views},
+    upkeep::{Checked, SaveFirst},
+    views::{Pin, Views},
 };
 use crate::log::Record;
 
@@ -19,6 +20,7 @@ mod checkpoint;
 mod order;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod views;
 
 /// A pure, total fold. What it does not understand changes nothing.

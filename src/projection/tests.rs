@@ -133,6 +133,21 @@ async fn a_state_of_any_offset_can_be_shown() {
 }
 
 #[tokio::test]
+async fn each_state_on_the_way_can_be_looked_at_with_the_record_that_led_to_it() {
+    let bench = Bench::new();
+    bench.append("s", 1..=6).await;
+    let mut seen = Vec::new();
+    let show = |state: &Joined, record: Option<&Record>| {
+        seen.push((state.text.clone(), record.map(|record| record.offset.0)));
+    };
+    bench.views.walk(&stream("s"), Offset(3), Offset(5), show).await.unwrap();
+    let wanted = [(3, None), (4, Some(4)), (5, Some(5))];
+    assert_eq!(seen, wanted.map(|(until, record)| (numbers(until), record)));
+    let beyond = bench.views.walk(&stream("s"), Offset(7), Offset(8), |_, _| {}).await;
+    assert_eq!(beyond, Err(ReadError::Beyond { tail: Offset(6) }));
+}
+
+#[tokio::test]
 async fn a_checkpoint_is_of_one_stream_and_whole_or_none() {
     let bench = Bench::new();
     bench.append("s", 1..=LONG).await;

@@ -12,7 +12,6 @@ use std::{
     },
 };
 
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex as Lock;
 use tokio::sync::Mutex;
 
@@ -22,13 +21,13 @@ use super::{
 };
 use crate::{
     limits,
-    log::{Log, Offset, PageLimit, ReadError, Refused, StreamInfo, StreamPath, TrimGuard},
+    log::{Log, Offset, PageLimit, ReadError, Record, StreamInfo, StreamPath},
 };
 
 /// The live states of streams. Cheap to clone.
 #[derive(Debug)]
 pub struct Views<F> {
-    inner: Arc<Inner<F>>,
+    pub(super) inner: Arc<Inner<F>>,
 }
 
 impl<F> Clone for Views<F> {
@@ -38,25 +37,9 @@ impl<F> Clone for Views<F> {
 }
 
 #[derive(Debug)]
-struct Inner<F> {
-    log: Log,
+pub(super) struct Inner<F> {
+    pub(super) log: Log,
     live: Lock<HashMap<Arc<str>, Arc<View<F>>>>,
-}
-
-/// What became of comparing a checkpoint with a replay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
-    /// They are the same, to the byte.
-    Same,
-    /// They are not.
-    Differs {
-        /// The last record in the checkpoint.
-        offset: Offset,
-    },
-    /// There is none, or none that this version can read.
-    NoCheckpoint,
-    /// The records at the beginning are no longer kept.
-    BeginningGone,
 }
 
 /// The state of one stream.
@@ -69,12 +52,12 @@ struct View<F> {
 
 /// A state, and where it stands.
 #[derive(Debug, Clone)]
-struct At<F> {
+pub(super) struct At<F> {
     epoch: u64,
-    offset: Offset,
+    pub(super) offset: Offset,
     /// The newest checkpoint.
     saved: Offset,
-    fold: F,
+    pub(super) fold: F,
 }
 
 /// Keeps a stream's state in memory while it is there.
@@ -128,6 +111,28 @@ impl<F: Fold> Views<F> {
         offset: Offset,
         show: impl FnOnce(&F) -> T,
     ) -> Result<T, ReadError> {
+        Ok(show(&self.at(path, offset).await?.fold))
+    }
+
+    /// Shows the state of a stream as it was at an offset, and then after each record up to
+    /// another one, together with that record.
+    ///
+    /// # Errors
+    /// As [`Views::read_at`].
+    pub async fn walk(
+        &self,
+        path: &StreamPath,
+        from: Offset,
+        until: Offset,
+        mut show: impl FnMut(&F, Option<&Record>) + Send,
+    ) -> Result<(), ReadError> {
+        let at = self.at(path, from).await?;
+        show(&at.fold, None);
+        let each = |fold: &F, record: &Record| show(fold, Some(record));
+        self.inner.folded(path, at, until, each).await.map(drop)
+    }
+
+    async fn at(&self, path: &StreamPath, offset: Offset) -> Result<At<F>, ReadError> {
         let info = self.inner.log.info(path).await?;
         if offset > info.tail {
             return Err(ReadError::Beyond { tail: info.tail });
@@ -137,46 +142,10 @@ impl<F: Fold> Views<F> {
         let known = [live, Some(saved)].into_iter().flatten().filter(|at| at.offset <= offset);
         let start = known.max_by_key(|at| at.offset).unwrap_or_else(|| At::empty(&info));
         // Behind what is kept the state is that of its tail; before it there is none to be had.
-        if start.offset < offset && offset < info.earliest {
+        if start.offset < offset && offset < info.earliest && offset < info.tail {
             return Err(ReadError::Trimmed { earliest: info.earliest });
         }
-        let at = self.inner.caught_up(path, start, offset).await?;
-        Ok(show(&at.fold))
-    }
-
-    /// Folds a stream from its beginning and compares that with its checkpoint.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn check(&self, path: &StreamPath) -> Result<Checked, ReadError> {
-        let info = self.inner.log.info(path).await?;
-        let found = checkpoint::load(&self.inner.log, path).await?;
-        let Some(found) = found.filter(|found| found.offset <= info.tail) else {
-            return Ok(Checked::NoCheckpoint);
-        };
-        if info.earliest > Offset(1) {
-            return Ok(Checked::BeginningGone);
-        }
-        let replayed = self.inner.caught_up(path, At::<F>::empty(&info), found.offset).await?;
-        let same = F::load(&found.bytes).is_some_and(|saved| saved.save() == replayed.fold.save());
-        Ok(if same { Checked::Same } else { Checked::Differs { offset: found.offset } })
-    }
-
-    /// Folds a stream from its beginning and saves that as its checkpoint. Where the beginning is
-    /// no longer kept, the checkpoint is all there is of it, and stays.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn rebuild(&self, path: &StreamPath) -> Result<(), ReadError> {
-        let info = self.inner.log.info(path).await?;
-        let start = if info.earliest > Offset(1) {
-            self.inner.open(path, &info).await?
-        } else {
-            At::empty(&info)
-        };
-        let at = self.inner.caught_up(path, start, info.tail).await?;
-        let (offset, bytes) = (at.offset, at.fold.save());
-        checkpoint::save(&self.inner.log, path, &Checkpoint { offset, bytes }).await
+        self.inner.caught_up(path, start, offset).await
     }
 
     /// Keeps a stream's state in memory until the pin is dropped.
@@ -243,50 +212,6 @@ impl<F: Fold> Views<F> {
     }
 }
 
-/// Before records of a session go, its state is saved with them in it (design, section 8).
-#[derive(Debug)]
-pub struct SaveFirst<F> {
-    views: Views<F>,
-    prefix: &'static str,
-}
-
-impl<F: Fold> Views<F> {
-    /// Saves the states of streams below a prefix before retention takes records of theirs.
-    #[must_use]
-    pub fn save_first(&self, prefix: &'static str) -> SaveFirst<F> {
-        SaveFirst { views: self.clone(), prefix }
-    }
-
-    async fn save_through(&self, path: &StreamPath, earliest: Offset) -> Result<(), ReadError> {
-        let info = self.inner.log.info(path).await?;
-        let at = self.inner.open(path, &info).await?;
-        if at.offset.plus(1) >= earliest {
-            return Ok(());
-        }
-        let at = self.inner.caught_up(path, at, info.tail).await?;
-        let (offset, bytes) = (at.offset, at.fold.save());
-        checkpoint::save(&self.inner.log, path, &Checkpoint { offset, bytes }).await
-    }
-}
-
-impl<F: Fold> TrimGuard for SaveFirst<F> {
-    fn before_trim<'a>(
-        &'a self,
-        path: &'a StreamPath,
-        earliest: Offset,
-    ) -> BoxFuture<'a, Result<(), Refused>> {
-        Box::pin(async move {
-            if !path.as_str().starts_with(self.prefix) {
-                return Ok(());
-            }
-            match self.views.save_through(path, earliest).await {
-                Ok(()) | Err(ReadError::NoStream(_) | ReadError::Gone(_)) => Ok(()),
-                Err(error) => Err(Refused::Unavailable(error.to_string().into())),
-            }
-        })
-    }
-}
-
 impl<F> View<F> {
     fn new() -> Self {
         Self { at: Mutex::new(None), used_ms: AtomicU64::new(0), pins: AtomicUsize::new(0) }
@@ -298,14 +223,18 @@ impl<F> View<F> {
 }
 
 impl<F: Fold> At<F> {
-    fn empty(info: &StreamInfo) -> Self {
+    pub(super) fn empty(info: &StreamInfo) -> Self {
         Self { epoch: info.epoch, offset: Offset::ZERO, saved: Offset::ZERO, fold: F::default() }
     }
 }
 
 impl<F: Fold> Inner<F> {
     /// The state of the newest checkpoint, or of nothing.
-    async fn open(&self, path: &StreamPath, info: &StreamInfo) -> Result<At<F>, ReadError> {
+    pub(super) async fn open(
+        &self,
+        path: &StreamPath,
+        info: &StreamInfo,
+    ) -> Result<At<F>, ReadError> {
         let found = checkpoint::load(&self.log, path).await?;
         let found = found.filter(|found| found.offset <= info.tail);
         let loaded = found.and_then(|found| Some((found.offset, F::load(&found.bytes)?)));
@@ -316,11 +245,22 @@ impl<F: Fold> Inner<F> {
     }
 
     /// Folds the records up to an offset.
-    async fn caught_up(
+    pub(super) async fn caught_up(
+        &self,
+        path: &StreamPath,
+        at: At<F>,
+        until: Offset,
+    ) -> Result<At<F>, ReadError> {
+        self.folded(path, at, until, |_, _| {}).await
+    }
+
+    /// The same, with a look at the state after each record.
+    async fn folded(
         &self,
         path: &StreamPath,
         mut at: At<F>,
         until: Offset,
+        mut each: impl FnMut(&F, &Record) + Send,
     ) -> Result<At<F>, ReadError> {
         while at.offset < until {
             let left = usize::try_from(until.0 - at.offset.0).unwrap_or(usize::MAX);
@@ -332,7 +272,10 @@ impl<F: Fold> Inner<F> {
                     for record in page.records.iter().filter(|record| record.offset <= until) {
                         at.fold.fold(record);
                         at.offset = record.offset;
+                        each(&at.fold, record);
                     }
+                    // A long fold that never waits for the store would keep others from running.
+                    tokio::task::yield_now().await;
                 }
                 // What is gone is in the checkpoint, or gone for every reader.
                 Err(ReadError::Trimmed { earliest }) => {

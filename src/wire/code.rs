@@ -69,6 +69,8 @@ codes! {
     ProducerFenced = "producer_fenced", 403, never, "Producer fenced";
     /// No stream is there.
     StreamNotFound = "stream_not_found", 404, never, "No such stream";
+    /// The stream is there, and what was asked for is not in its state.
+    NotInState = "not_in_state", 404, never, "Not in the state";
     /// No subscription has this id.
     SubscriptionNotFound = "subscription_not_found", 404, never, "No such subscription";
     /// Nothing was ever said in the session.

@@ -52,6 +52,36 @@ pub const CHANNEL: &str = "/api/channels/{name}/stream";
 pub const SESSION_EVENTS: &str = "/api/sessions/{id}/events";
 /// Events of a session as they come.
 pub const SESSION_STREAM: &str = "/api/sessions/{id}/stream";
+/// The state of a session.
+pub const STATE: &str = "/api/sessions/{id}/state";
+/// What changed in it between two offsets.
+pub const STATE_DIFF: &str = "/api/sessions/{id}/state/diff";
+/// Which event set a value in it.
+pub const BLAME: &str = "/api/sessions/{id}/blame";
+/// The conversation.
+pub const MESSAGES: &str = "/api/sessions/{id}/messages";
+/// One message.
+pub const MESSAGE: &str = "/api/sessions/{id}/messages/{mid}";
+/// The calls of tools.
+pub const TOOL_CALLS: &str = "/api/sessions/{id}/toolCalls";
+/// What agents ask for.
+pub const PERMISSIONS: &str = "/api/sessions/{id}/permissions";
+/// Projections that have a route of their own, named as they are.
+pub const VIEWS: [(&str, &str); 7] = [
+    ("/api/sessions/{id}/terminal", "terminal"),
+    ("/api/sessions/{id}/presence", "presence"),
+    ("/api/sessions/{id}/agents", "agents"),
+    ("/api/sessions/{id}/queue", "queue"),
+    ("/api/sessions/{id}/turn", "turn"),
+    ("/api/sessions/{id}/todo", "todo"),
+    ("/api/sessions/{id}/diff", "diff"),
+];
+/// The conversation, as chat clients ask for it.
+pub const CHAT_MESSAGES: &str = "/api/chat/{id}/messages";
+/// Changes in files, in the same manner.
+pub const CHAT_DIFF: &str = "/api/chat/{id}/diff";
+/// What is to be done, in the same manner.
+pub const CHAT_TASKS: &str = "/api/chat/{id}/todo";
 
 /// Sessions: `POST` begins one.
 pub const SESSIONS: &str = "/api/sessions";

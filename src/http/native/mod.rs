@@ -8,4 +8,6 @@ pub(super) mod follow;
 mod frames;
 mod ndjson;
 pub(super) mod sessions;
+pub(super) mod state;
 pub(super) mod streams;
+pub(super) mod views;

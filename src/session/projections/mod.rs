@@ -3,18 +3,22 @@
 //! Invariant: an event that was read once is folded by all of them in the same step, so that they
 //! stand at one offset.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::{
     agents::{Agent, Agents, TakenStep},
     app::{App, AppStatus, Worker},
+    blame::{Blame, SetBy},
     chunks::{Chunks, Pieces},
     config::{Config, Provider, Rule},
     diff::Diff,
     event::Event,
     keyed::{Keyed, Named},
     messages::{Message, MessageState, Messages},
+    pointer::Pointer,
     presence::{Presence, Present},
     terminal::{Exit, Input, Line, Screen, Scroll, Terminal},
     todo::Todo,
@@ -25,6 +29,7 @@ use crate::projection::Projection;
 
 mod agents;
 mod app;
+mod blame;
 mod chunks;
 mod config;
 mod diff;
@@ -34,6 +39,7 @@ mod keyed;
 mod merge;
 mod messages;
 pub mod permissions;
+mod pointer;
 mod presence;
 pub mod queue;
 pub mod session;
@@ -104,6 +110,16 @@ macro_rules! projections {
             pub fn write_json(&self, name: &str, out: &mut Vec<u8>) -> bool {
                 match name {
                     $($state::NAME => serde_json::to_writer(out, &self.$field).is_ok(),)*
+                    _ => false,
+                }
+            }
+
+            /// Writes what stands at a place, as JSON text; false where nothing does, or where
+            /// `out` takes no more.
+            #[must_use]
+            pub fn write_at(&self, place: &Pointer, out: &mut impl io::Write) -> bool {
+                match place.name() {
+                    $($state::NAME => place.write(&self.$field, out),)*
                     _ => false,
                 }
             }
@@ -199,7 +215,7 @@ fn seal<P: Projection>(state: &P) -> Seal {
     hasher.update(&[0]);
     hasher.update(&P::VERSION.to_be_bytes());
     // Neither the hasher nor these states can fail to write; a half would be another hash.
-    let written = serde_json::to_writer(std::io::BufWriter::new(&mut hasher), state);
+    let written = serde_json::to_writer(io::BufWriter::new(&mut hasher), state);
     hasher.update(&[u8::from(written.is_ok())]);
     Seal { name: P::NAME, version: P::VERSION, hash: hasher.finalize().into() }
 }
