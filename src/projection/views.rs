@@ -275,7 +275,9 @@ impl<F: Fold> Inner<F> {
                         each(&at.fold, record);
                     }
                     // A long fold that never waits for the store would keep others from running.
-                    tokio::task::yield_now().await;
+                    if at.offset < until {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 // What is gone is in the checkpoint, or gone for every reader.
                 Err(ReadError::Trimmed { earliest }) => {
