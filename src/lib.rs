@@ -18,6 +18,7 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+pub mod projection;
 pub mod server;
 pub mod session;
 pub mod store;

@@ -25,6 +25,9 @@ pub const PATH_BYTES_MAX: usize = 512;
 pub const EVENT_ID_BYTES_MAX: usize = 128;
 /// A channel or type name, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Characters in which a refusal says what is wrong with a field: it says the wrong value back,
+/// and that may be long.
+pub const RULE_CHARS_MAX: usize = 240;
 /// Nesting of JSON values; deeper ones break parsers of readers.
 pub const JSON_DEPTH_MAX: usize = 100;
 /// Largest offset: the largest integer every JSON reader keeps exact, 2^53 - 1.
@@ -109,6 +112,14 @@ pub const EVENTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const EVENTS_SCAN_MAX: usize = 20_000;
 /// Records read at once where events are asked for newest first.
 pub const EVENTS_BACK_STEP: u64 = 64;
+/// Messages, tool calls and the like in one answer, unless asked for fewer …
+pub const ITEMS_LIMIT_DEFAULT: usize = 100;
+/// … and at most: the page that chat clients ask for (mission, E4).
+pub const ITEMS_LIMIT_MAX: usize = 400;
+/// Events that one question for the event that set a value folds again: some seconds of work …
+pub const BLAME_EVENTS_MAX: u64 = 100_000;
+/// … and bytes that it compares, for the value is looked at after each of them.
+pub const BLAME_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Names in one filter of channels or types.
 pub const FILTER_NAMES_MAX: usize = 64;
 /// Streams in one listing.
@@ -138,7 +149,32 @@ pub const SEQ_BYTES_MAX: usize = 256;
 pub const TOUCHED_MAX: usize = 10_000;
 /// Times an append is decided again after a conflict before it gives up.
 pub const DECIDE_AGAIN_MAX: usize = 16;
+/// Times a command is decided again after others were first. Commands of one server stand in line,
+/// so that only raw appends get between; each time waits for a flush, so this is seconds of it.
+pub const COMMAND_TRIES_MAX: usize = 64;
 
+/// States of streams in memory, beside those that a reader is attached to (mission, E8) …
+pub const VIEWS_MAX: usize = 30;
+/// … and how long one is kept that nobody looks at.
+pub const VIEWS_IDLE: Duration = Duration::from_secs(20 * 60);
+/// How often states that nobody looks at are looked for.
+pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A state is saved after so many records, or a tenth of its stream: what opening costs at most.
+pub const CHECKPOINT_EVERY: u64 = 1_000;
+/// Bytes of a checkpoint that are saved in one write, well below [`GROUP_BYTES_MAX`].
+pub const CHECKPOINT_PART_BYTES: usize = 2 * 1024 * 1024;
+/// A user who sends no heartbeat for this long has left: three of them were missed (mission, A10).
+pub const PRESENCE_LASTS: Duration = Duration::from_secs(30);
+/// How often it is looked who is gone.
+pub const PRESENCE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Users who leave in one look, so that others wait for none.
+pub const PRESENCE_LEFT_AT_ONCE: usize = 1_000;
+/// Recent sessions that a trimmed list can be asked to keep.
+pub const SESSIONS_KEPT_MAX: usize = 10_000;
+/// How often a state over all streams is caught up where nobody asks for it.
+pub const ORDER_VIEW_EVERY: Duration = Duration::from_millis(200);
+/// Records after which it is saved: what a restart folds at most.
+pub const ORDER_CHECKPOINT_EVERY: u64 = 50_000;
 /// Subscriptions of a server: each is looked at for every stream that changes.
 pub const SUBSCRIPTIONS_MAX: usize = 1_000;
 /// Name of a subscription, in bytes: it is a part of a path.
@@ -232,3 +268,40 @@ pub const STOP_READERS_WITHIN: Duration = Duration::from_secs(5);
 pub const STOP_WRITERS_WITHIN: Duration = Duration::from_secs(10);
 /// … and for the store to be compacted and closed.
 pub const STOP_STORE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Lines of one terminal that its view keeps: what people scroll back; the log has the rest …
+pub const TERMINAL_LINES_MAX: usize = 1_000;
+/// … and their bytes, for lines may be of any length.
+pub const TERMINAL_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one of these lines, so that a progress bar, which writes over itself for minutes, does
+/// not take the room of all others.
+pub const TERMINAL_LINE_BYTES_MAX: usize = 16 * 1024;
+/// Inputs that the terminal's history keeps: what people go back through with an arrow key …
+pub const TERMINAL_INPUTS_MAX: usize = 50;
+/// … each up to this many bytes: a history is not for what was pasted.
+pub const TERMINAL_INPUT_BYTES_MAX: usize = 4 * 1024;
+/// Terminals in view; beyond it the one that was quiet for longest goes.
+pub const TERMINALS_MAX: usize = 16;
+/// Steps of one agent in view: the last ones say what it is about.
+pub const AGENT_STEPS_MAX: usize = 50;
+/// Agents in view; beyond it the one that was quiet for longest goes.
+pub const AGENTS_MAX: usize = 256;
+/// Users in view; beyond it the one not heard of for longest goes.
+pub const PRESENT_USERS_MAX: usize = 1_000;
+/// Workers in view; beyond it the one not heard of for longest goes.
+pub const ONLINE_WORKERS_MAX: usize = 256;
+/// Providers, and rules, in view; beyond it the one that was unchanged for longest goes.
+pub const CONFIG_ENTRIES_MAX: usize = 1_000;
+/// Messages of a session that wait for their turn: well beyond what people send while an answer
+/// is written, and few enough to take back in one append when the session ends.
+pub const QUEUED_MESSAGES_MAX: usize = 2_000;
+/// Bytes of them: every snapshot of the session carries them.
+pub const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages sent last that a session remembers, so that a retry is answered as the first try was.
+pub const SENT_REMEMBERED: usize = 512;
+/// Turns that ended last and are remembered with their ends, for the same reason.
+pub const TURNS_REMEMBERED: usize = 64;
+/// Permissions that wait for an answer; beyond them the oldest is forgotten.
+pub const PERMISSIONS_PENDING_MAX: usize = 256;
+/// Permissions answered last that are remembered, so that they do not come back.
+pub const PERMISSIONS_ANSWERED_MAX: usize = 64;

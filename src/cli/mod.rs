@@ -8,6 +8,7 @@ mod connection;
 mod demo;
 mod output;
 mod read;
+mod rebuild;
 mod salvage;
 mod serve;
 mod stat;
@@ -45,6 +46,7 @@ enum Command {
     Demo(demo::Demo),
     Verify(verify::Verify),
     Salvage(salvage::Salvage),
+    Rebuild(rebuild::Rebuild),
     Bench(bench::Bench),
     Completions(completions::Completions),
 }
@@ -66,6 +68,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Verify(verify) => return verify.run(),
         Command::Salvage(salvage) => return salvage.run(),
+        Command::Rebuild(rebuild) => return rebuild.run(),
         Command::Serve(serve) => serve.run(),
         Command::Append(append) => block_on(append.run()),
         Command::Read(read) => block_on(read.run()),

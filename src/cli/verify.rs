@@ -14,8 +14,12 @@ use serde_json::json;
 use super::{
     COULD_NOT_RUN,
     output::{Form, notice},
+    rebuild,
 };
-use crate::store::{OpenError, sled};
+use crate::{
+    server::offline,
+    store::{OpenError, sled},
+};
 
 /// Check a data folder offline; ends with 0 if clean, 1 if not, 2 if it cannot be checked
 #[derive(Debug, Args)]
@@ -23,6 +27,9 @@ pub(super) struct Verify {
     /// Folder of the log
     #[arg(long, env = "SCROLLBACK_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
+    /// Fold every session from its beginning as well, and compare that with its saved state
+    #[arg(long)]
+    projections: bool,
     #[command(flatten)]
     form: Form,
 }
@@ -31,7 +38,11 @@ impl Verify {
     /// Checks, and prints what was found.
     pub(super) fn run(self) -> Result<ExitCode> {
         let hint = "`scrollback salvage` saves what can be read; copy the folder first";
-        examine(&self.data_dir, self.form, sled::verify, hint)
+        let examined = examine(&self.data_dir, self.form, sled::verify, hint)?;
+        if !self.projections || examined != ExitCode::SUCCESS {
+            return Ok(examined);
+        }
+        rebuild::work(&self.data_dir, self.form, offline::Work::Check)
     }
 }
 

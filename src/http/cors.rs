@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::wire::protocol;
+use crate::wire::{self, protocol};
 
 /// How long a browser keeps the answer to its preflight.
 const MAX_AGE: Duration = Duration::from_secs(3_600);
 
 /// What pages may read of an answer beyond its body.
-const EXPOSED: [&str; 14] = [
+const EXPOSED: [&str; 15] = [
     protocol::NEXT_OFFSET,
     protocol::UP_TO_DATE,
     protocol::CLOSED,
@@ -23,6 +23,7 @@ const EXPOSED: [&str; 14] = [
     protocol::PRODUCER_SEQ,
     protocol::PRODUCER_EXPECTED_SEQ,
     protocol::PRODUCER_RECEIVED_SEQ,
+    wire::SCROLLBACK_OFFSET,
     "etag",
     "location",
     "retry-after",
@@ -40,7 +41,8 @@ pub(super) fn layer(origins: &[String]) -> Option<CorsLayer> {
         }
         AllowOrigin::list(values)
     };
-    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    let methods =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let layer = CorsLayer::new()
         .allow_origin(origin)
         .allow_methods(methods)

@@ -15,7 +15,7 @@ use crate::{
         AppendError, ChangeError, CreateError, NoStream, Offset, PathError, ProducerError,
         ReadError, Refused, StreamGone, json::JsonError,
     },
-    session::EventError,
+    session::{EventError, vocabulary::FieldError},
     subscription::{ConfigError, Refusal, SubscriptionError},
     wire::{
         self,
@@ -284,6 +284,9 @@ impl From<EventError> for Fail {
             EventError::NotAnObject => Self::new(Code::InvalidEvent, message),
             EventError::Field { field, .. } => Self::new(Code::InvalidEvent, message)
                 .with(|problem| problem.field = Some(field.to_owned())),
+            EventError::Data(FieldError { path, .. }) => {
+                Self::new(Code::InvalidEvent, message).with(|problem| problem.field = Some(path))
+            }
         }
     }
 }

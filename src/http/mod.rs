@@ -28,6 +28,7 @@ mod layers;
 mod native;
 mod params;
 mod protocol;
+mod rejected;
 mod state;
 mod subscriptions;
 
@@ -66,6 +67,9 @@ async fn answer(app: &App, mut router: Router, request: Request) -> Response {
 fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(paths::STREAMS, get(native::streams::list).post(native::append::message))
+        .route(paths::SESSIONS, get(native::sessions::list))
+        .route(paths::CHANNELS, get(native::channels::events))
+        .route(paths::CHANNEL, get(native::channels::one))
         .route(paths::SESSION_EVENTS, get(native::events::of_path).post(native::append::to_path))
         .route(paths::SESSION_STREAM, get(native::follow::of_path))
         .route(paths::EVENTS, get(native::events::of_path).post(native::append::to_path))
@@ -83,6 +87,9 @@ fn router(app: Arc<App>) -> Router {
                 .delete(protocol::create::delete),
         )
         .merge(subscriptions::router())
+        .merge(native::commands::router())
+        .merge(native::state::router())
+        .merge(native::views::router())
         .route(paths::CLOSE, post(native::streams::close))
         .route(paths::ROOT, get(health::root))
         .route(paths::HEALTH, get(health::live))

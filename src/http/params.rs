@@ -65,6 +65,16 @@ impl<'a> Params<'a> {
             Some(text) => Err(wrong(name, &format!("is {text:?}; it is true or false"))),
         }
     }
+
+    /// `on` or `off`.
+    pub(super) fn switch(&self, name: &str) -> Result<Option<bool>, Fail> {
+        match self.get(name)? {
+            None => Ok(None),
+            Some("on") => Ok(Some(true)),
+            Some("off") => Ok(Some(false)),
+            Some(text) => Err(wrong(name, &format!("is {text:?}; it is on or off"))),
+        }
+    }
 }
 
 /// A parameter that may not be what it is.

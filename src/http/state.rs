@@ -11,8 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::{error::Fail, protocol::catch_up::Damaged};
 use crate::{
     limits,
-    log::{Log, StreamSpec},
-    session::{Ids, Maker},
+    log::{Log, StreamPath, StreamSpec},
+    projection::{OrderView, Views},
+    session::{
+        CommandError, Done, Executor, Ids, Maker, command::Command, list::Sessions,
+        projections::Projections,
+    },
     subscription::Subscriptions,
     wire::code::Code,
 };
@@ -22,6 +26,9 @@ use crate::{
 pub struct App {
     log: Log,
     subscriptions: Subscriptions,
+    views: Views<Projections>,
+    sessions: OrderView<Sessions>,
+    executor: Executor,
     ids: Ids,
     json: StreamSpec,
     readers: AtomicUsize,
@@ -35,9 +42,15 @@ impl App {
     /// The face of a log and of the subscriptions on it.
     #[must_use]
     pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
+        let (views, sessions) = (Views::new(log.clone()), OrderView::new(log.clone()));
+        log.set_trim_guard(Box::new(views.save_first("sessions/")));
+        let executor = Executor::new(log.clone(), views.clone());
         Self {
             log,
             subscriptions,
+            views,
+            sessions,
+            executor,
             ids: Ids::default(),
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
@@ -85,16 +98,42 @@ impl App {
         &self.log
     }
 
+    /// The states of sessions.
+    #[must_use]
+    pub fn views(&self) -> &Views<Projections> {
+        &self.views
+    }
+
+    /// The list of sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &OrderView<Sessions> {
+        &self.sessions
+    }
+
     /// The subscriptions on the log.
     #[must_use]
     pub fn subscriptions(&self) -> &Subscriptions {
         &self.subscriptions
     }
 
+    /// Decides a command in a session and does it.
+    pub(super) async fn run(
+        &self,
+        session: &StreamPath,
+        command: &Command,
+    ) -> Result<Done, CommandError> {
+        self.executor.run(session, command, &self.ids, None).await
+    }
+
     /// What an event gets that its writer left out, now.
     #[must_use]
     pub fn maker(&self) -> Maker<'_> {
         Maker { ids: &self.ids, now_ms: self.log.clock().now_ms() }
+    }
+
+    /// Makes ids.
+    pub(super) fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// What streams are made with that begin with their first event.

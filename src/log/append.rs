@@ -68,9 +68,33 @@ impl Log {
         }
         Err(Refused::Contended.into())
     }
+
+    /// Waits until what was decided on a stream before now is durable, or refused. Whoever decides
+    /// from what is durable waits here after a mismatch, instead of reading the same once more.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn settled(&self, path: &StreamPath) -> Result<(), Refused> {
+        let Some(open) = self.inner.table.get(path) else { return Ok(()) };
+        let Some((ticket, generation)) = self.inner.barrier(&open) else { return Ok(()) };
+        self.inner.conclude(&open, generation, ticket.settled().await).await?;
+        Ok(())
+    }
 }
 
 impl Inner {
+    /// An append of nothing, behind all that was submitted; `None` where the stream is in doubt or
+    /// nothing was submitted yet.
+    pub(super) fn barrier(&self, open: &OpenStream) -> Option<(Ticket, u64)> {
+        let mut state = open.assigned();
+        if state.gone || state.stale || state.to_create {
+            return None;
+        }
+        let timestamp_ms = state.last_timestamp_ms;
+        let barrier = Self::write(open, &mut state, timestamp_ms);
+        Some((self.store.submit(barrier), state.generation))
+    }
+
     /// The stream to append to: open, found, or about to be created.
     async fn open_for(
         &self,

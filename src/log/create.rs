@@ -174,16 +174,12 @@ impl Inner {
     /// Waits behind what another has submitted, and creates nothing: once it is settled, so is
     /// theirs, and the stream is found or its path is free.
     fn submit_barrier(&self, open: &Arc<OpenStream>) -> Option<Submitted> {
-        let mut state = open.assigned();
-        if state.gone || state.stale || state.to_create {
+        let Some((ticket, generation)) = self.barrier(open) else {
             // An append has come that far and no further; it finds what is created now.
-            drop(state);
             self.let_go(open);
             return None;
-        }
-        let timestamp_ms = state.last_timestamp_ms;
-        let barrier = Self::write(open, &mut state, timestamp_ms);
-        Some((self.store.submit(barrier), state.generation, None))
+        };
+        Some((ticket, generation, None))
     }
 
     /// Submits the creation.

@@ -5,7 +5,10 @@
 //! offsets of a stream are 1, 2, 3 … without gap, in the order in which appends were decided,
 //! and an append is answered only when it is durable.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 pub use self::{
     error::{
@@ -14,7 +17,9 @@ pub use self::{
     },
     expiry::Expiry,
     fork::{Fork, Forked},
+    guard::TrimGuard,
     offset::{Offset, OffsetError, Position, parse_offset},
+    order::{OrderPage, Told},
     pages::{Encode, Encoded, Encoding, LivePage},
     path::{CONTROL, PathError, StreamPath, is_reserved},
     producer::{Producer, ProducerError, ProducerState},
@@ -34,15 +39,18 @@ pub use admit::essence;
 
 mod admit;
 mod append;
+mod checkpoint;
 mod create;
 mod error;
 mod expiry;
 mod fork;
+mod guard;
 mod ids;
 pub mod json;
 mod list;
 mod meta;
 mod offset;
+mod order;
 mod pages;
 mod path;
 mod producer;
@@ -86,6 +94,7 @@ struct Inner {
     table: Table,
     pages: Arc<Pages>,
     touched: Arc<Touched>,
+    guard: OnceLock<Box<dyn TrimGuard>>,
     metrics: Arc<Metrics>,
 }
 
@@ -99,8 +108,19 @@ impl Log {
         metrics: Arc<Metrics>,
     ) -> Self {
         let table = Table::new(limits::OPEN_STREAMS_MAX);
-        let (pages, touched) = (Arc::default(), Arc::default());
-        Self { inner: Arc::new(Inner { store, clock, settings, table, pages, touched, metrics }) }
+        let (pages, touched, guard) = (Arc::default(), Arc::default(), OnceLock::new());
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                settings,
+                table,
+                pages,
+                touched,
+                guard,
+                metrics,
+            }),
+        }
     }
 
     /// The clock it runs on.

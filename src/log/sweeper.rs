@@ -78,6 +78,11 @@ impl Inner {
         let next_ms = self.timestamp_after(&head, place).await?;
         let mut cut = retention::cut(head.earliest, place, next_ms, now_ms, retention_ms);
         cut.due_ms = ends_ms.map_or(cut.due_ms, |ends_ms| ends_ms.min(cut.due_ms));
+        if let (Some(earliest), Some(guard)) = (cut.earliest, self.guard.get())
+            && let Ok(path) = StreamPath::parse(&head.path)
+        {
+            guard.before_trim(&path, earliest).await?;
+        }
         let removed = cut.earliest.map_or(0, |earliest| earliest.0 - head.earliest.0);
         let written = self.store.submit(trim(&head, cut)).settled().await;
         match written {

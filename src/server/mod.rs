@@ -17,11 +17,13 @@ use crate::{
     limits,
     log::{self, Log, sweeper},
     metrics::Metrics,
+    session::absence,
     store::{Store, sled::SledStore},
     subscription::{self, Subscriptions},
 };
 
 pub mod listen;
+pub mod offline;
 pub mod settings;
 pub mod tasks;
 pub mod telemetry;
@@ -109,6 +111,21 @@ pub async fn start_with(
     let app = App::new(log.clone(), subscriptions.clone());
     let app = Arc::new(app.with_origins(settings.cors_origins.clone()));
     let sweeping = log.clone();
+    let views = app.views().clone();
+    tasks.service("views", async {
+        views.run().await;
+        Ok(())
+    });
+    let leaving = absence::run(log.clone(), app.sessions().clone());
+    tasks.service("absence", async {
+        leaving.await;
+        Ok(())
+    });
+    let sessions = app.sessions().clone();
+    tasks.service("sessions", async {
+        sessions.run().await;
+        Ok(())
+    });
     tasks.service("subscriptions", async {
         subscriptions.run().await;
         Ok(())

@@ -4,18 +4,38 @@
 //! Values are spliced as they came. The order is fixed: id, channel, type, timestamp, data, actor,
 //! then whatever else the client sent; readers of the stored bytes count on it.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
-use super::{EventId, Ids};
+use self::fields::{Fields, Inner, parse, text_of};
+use super::{
+    EventId, Ids,
+    vocabulary::{self, FieldError, Kind},
+};
 use crate::{limits, log::json::JsonError, wire::sse::push_number};
 
-/// Which of the two kinds of request the event came with.
+mod fields;
+
+/// How the events of a request are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rules {
+pub struct Rules {
+    /// Which kind of request they came with.
+    pub form: Form,
+    /// Whether the data of types that the vocabulary knows is checked against it.
+    pub validate: bool,
+}
+
+impl Rules {
+    /// Events as they are, checked.
+    pub const EVENT: Self = Self { form: Form::Event, validate: true };
+    /// One message, checked.
+    pub const MESSAGE: Self = Self { form: Form::Message, validate: true };
+}
+
+/// The two kinds of requests with events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
     /// `data` may be any JSON value and is left as it is.
     Event,
     /// `data` is an object; its `id` and `timestamp` stand for the event's where that has none,
@@ -52,6 +72,9 @@ pub enum EventError {
         /// The rule it breaks.
         rule: Cow<'static, str>,
     },
+    /// The data is not what the event's type says it is.
+    #[error(transparent)]
+    Data(#[from] FieldError),
 }
 
 impl EventError {
@@ -72,35 +95,41 @@ pub(super) fn write(
     if !text.trim_ascii_start().starts_with('{') {
         return Err(EventError::NotAnObject);
     }
-    let fields: Fields<'_> = parse(text)?;
-    let channel = name("channel", fields.channel)?.ok_or_else(|| {
-        EventError::field("channel", "is missing; it says what kind of event it is")
-    })?;
+    let mut fields: Fields<'_> = parse(text)?;
+    if fields.channel.is_none() && fields.data.is_none() {
+        fields.data = fields.take_properties();
+    }
+    let channel = channel(&fields)?;
     let data = fields.data.map_or("null", RawValue::get);
-    let inner = match rules {
-        Rules::Message => Some(message_data(fields.data)?),
+    let inner = match rules.form {
+        Form::Message => Some(message_data(fields.data)?),
         // The data is looked into only for the type it may name.
-        Rules::Event if fields.kind.is_none() => Inner::of(data)?,
-        Rules::Event => None,
+        Form::Event if fields.kind.is_none() => Inner::of(data)?,
+        Form::Event => None,
     };
     let kind = match name("type", fields.kind)? {
         Some(kind) => kind,
-        None => inner.as_ref().and_then(Inner::kind).unwrap_or(channel),
+        None => inner.as_ref().and_then(kind_within).unwrap_or(&channel),
     };
-    let filling = inner.as_ref().filter(|_| rules == Rules::Message);
+    let filling = inner.as_ref().filter(|_| rules.form == Form::Message);
     let id = event_id(&fields, filling, maker)?;
     let timestamp_ms = timestamp(&fields, filling, maker)?;
 
     out.extend_from_slice(b"{\"id\":");
     push_id(out, &id);
-    push_field(out, b",\"channel\":", channel);
+    push_field(out, b",\"channel\":", &channel);
     push_field(out, b",\"type\":", kind);
     out.extend_from_slice(b",\"timestamp\":");
     push_number(out, timestamp_ms);
     out.extend_from_slice(b",\"data\":");
+    let start = out.len();
     match filling {
         Some(inner) => push_filled(out, data, inner, &id, timestamp_ms),
         None => out.extend_from_slice(data.as_bytes()),
+    }
+    if let Some(known) = known(kind).filter(|_| rules.validate) {
+        // What is checked is what is stored.
+        check(known, out.get(start..).unwrap_or_default())?;
     }
     if let Some(actor) = actor(fields.actor)? {
         push_field(out, b",\"actor\":", actor);
@@ -112,6 +141,39 @@ pub(super) fn write(
     }
     out.push(b'}');
     Ok(EventId { text: id.text, given: id.raw.is_some() })
+}
+
+/// The JSON text of the channel: the one given, or the one that the type belongs to.
+fn channel<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, EventError> {
+    if let Some(given) = name("channel", fields.channel)? {
+        return Ok(Cow::Borrowed(given));
+    }
+    let kind = fields.kind.and_then(text_of);
+    match kind.as_deref().and_then(vocabulary::channel_of) {
+        Some(channel) => Ok(Cow::Owned(format!("\"{channel}\""))),
+        None => Err(EventError::field("channel", "is missing; it says what kind of event it is")),
+    }
+}
+
+/// The kind that the JSON text of a type names.
+fn known(kind: &str) -> Option<Kind> {
+    let text = kind.strip_prefix('"')?.strip_suffix('"')?;
+    if text.contains('\\') {
+        Kind::of(&serde_json::from_str::<String>(kind).ok()?)
+    } else {
+        Kind::of(text)
+    }
+}
+
+fn check(kind: Kind, data: &[u8]) -> Result<(), EventError> {
+    let data = std::str::from_utf8(data).map_err(|_| EventError::NotUtf8)?;
+    Ok(kind.check(data)?)
+}
+
+/// The type that the data names, if it can be one.
+fn kind_within<'a>(inner: &Inner<'a>) -> Option<&'a str> {
+    let raw = inner.kind?;
+    checked_text("data.type", raw, limits::NAME_BYTES_MAX).is_ok().then(|| raw.get())
 }
 
 /// An id, with the JSON text it came as.
@@ -224,15 +286,6 @@ fn checked_text<'a>(
     Ok(text)
 }
 
-fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
-    }
-}
-
 fn integer(raw: &RawValue) -> Option<u64> {
     let text = raw.get();
     let number = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -242,134 +295,6 @@ fn integer(raw: &RawValue) -> Option<u64> {
 fn message_data(data: Option<&RawValue>) -> Result<Inner<'_>, EventError> {
     let data = data.ok_or_else(|| EventError::field("data", "is missing"))?;
     Inner::of(data.get())?.ok_or_else(|| EventError::field("data", "must be an object"))
-}
-
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, EventError> {
-    serde_json::from_str(text).map_err(|error| match twice(&error) {
-        Some(field) => EventError::field(field, "is given twice"),
-        None => JsonError::from(error).into(),
-    })
-}
-
-/// The fields of an event as they came. A known one that is null is as good as missing.
-#[derive(Default)]
-struct Fields<'a> {
-    id: Option<&'a RawValue>,
-    channel: Option<&'a RawValue>,
-    kind: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    actor: Option<&'a RawValue>,
-    /// The others, each with its key as it came, quotes and all.
-    others: SmallVec<[(&'a str, &'a RawValue); 4]>,
-}
-
-const TWICE: &str = "given twice: ";
-const KNOWN: [&str; 6] = ["id", "channel", "type", "timestamp", "data", "actor"];
-
-fn twice(error: &serde_json::Error) -> Option<&'static str> {
-    let text = error.to_string();
-    let name = text.strip_prefix(TWICE)?.split(' ').next()?;
-    KNOWN.into_iter().find(|known| *known == name)
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Fields::default();
-                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                    if !fields.set(key, value) {
-                        let name = text_of(key).unwrap_or_default();
-                        return Err(A::Error::custom(format_args!("{TWICE}{name} ")));
-                    }
-                }
-                Ok(fields)
-            }
-        }
-        from.deserialize_map(FieldsVisitor)
-    }
-}
-
-impl<'a> Fields<'a> {
-    /// Whether the field could be set: a known one is given once.
-    fn set(&mut self, key: &'a RawValue, value: &'a RawValue) -> bool {
-        let place = match text_of(key).as_deref() {
-            Some("id") => &mut self.id,
-            Some("channel") => &mut self.channel,
-            Some("type") => &mut self.kind,
-            Some("timestamp") => &mut self.timestamp,
-            Some("data") => &mut self.data,
-            Some("actor") => &mut self.actor,
-            // Exports carry it. The log gives its own.
-            Some("offset") => return true,
-            _ => {
-                self.others.push((key.get(), value));
-                return true;
-            }
-        };
-        if value.get() == "null" {
-            return true;
-        }
-        place.replace(value).is_none()
-    }
-}
-
-/// What is looked for inside the data.
-#[derive(Default)]
-struct Inner<'a> {
-    id: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
-    kind: Option<&'a RawValue>,
-    is_empty: bool,
-}
-
-impl<'a> Inner<'a> {
-    /// Looks into the data, if it is an object.
-    fn of(data: &'a str) -> Result<Option<Self>, EventError> {
-        if data.starts_with('{') { parse(data).map(Some) } else { Ok(None) }
-    }
-
-    /// The type that the data names, if it can be one.
-    fn kind(&self) -> Option<&'a str> {
-        let raw = self.kind?;
-        checked_text("data.type", raw, limits::NAME_BYTES_MAX).is_ok().then(|| raw.get())
-    }
-}
-
-impl<'de> Deserialize<'de> for Inner<'de> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct InnerVisitor;
-        impl<'de> Visitor<'de> for InnerVisitor {
-            type Value = Inner<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Inner<'de>, A::Error> {
-                let mut inner = Inner { is_empty: true, ..Inner::default() };
-                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                    inner.is_empty = false;
-                    match text_of(key).as_deref() {
-                        Some("id") => inner.id = Some(value),
-                        Some("timestamp") => inner.timestamp = Some(value),
-                        Some("type") => inner.kind = Some(value),
-                        _ => {}
-                    }
-                }
-                Ok(inner)
-            }
-        }
-        from.deserialize_map(InnerVisitor)
-    }
 }
 
 #[cfg(test)]

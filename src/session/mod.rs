@@ -1,18 +1,28 @@
-//! What the records of a session mean: the envelope of events, in and out.
+//! What the records of a session mean: the envelope of events, in and out, and the vocabulary of
+//! their types.
 //!
 //! It refuses to know HTTP. Invariant: a stored event begins with its `id`, `channel`, `type` and
 //! `timestamp`, holds no `offset`, and its `data` is the bytes that the writer sent.
 
 pub use self::{
     batch::{EventBatch, EventId},
-    event::{EventError, Maker, Rules},
+    channel_name::{ChannelName, ChannelNameError},
+    event::{EventError, Form, Maker, Rules},
+    executor::{CommandError, Done, Executor},
     filter::{Filter, FilterError},
     ids::Ids,
     view::{Stored, View},
 };
 
+pub mod absence;
 mod batch;
+mod channel_name;
+pub mod command;
 mod event;
+mod executor;
 mod filter;
 mod ids;
+pub mod list;
+pub mod projections;
 mod view;
+pub mod vocabulary;

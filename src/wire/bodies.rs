@@ -86,6 +86,46 @@ pub struct EventsAnswer {
     pub has_more: bool,
 }
 
+/// What changed in a state between two offsets.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateDiffAnswer {
+    /// The offset of the state before.
+    pub from: u64,
+    /// The offset of the state after.
+    pub to: u64,
+    /// A JSON Patch (RFC 6902) that makes the one out of the other.
+    pub patch: Box<RawValue>,
+}
+
+/// Which event set a value.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlameAnswer {
+    /// The offset at which the value was looked at.
+    pub at: u64,
+    /// The place.
+    pub pointer: String,
+    /// What stands there.
+    pub value: Box<RawValue>,
+    /// The offset of the event; null where it lies before those that were looked at.
+    pub offset: Option<u64>,
+    /// Its id.
+    pub id: Option<String>,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// When it says it happened, Unix milliseconds.
+    pub timestamp: Option<u64>,
+    /// Who wrote it, where it says so.
+    pub actor: Option<Box<RawValue>>,
+    /// Events that were looked at: those after this offset.
+    pub scanned_from: u64,
+    /// They were not all, and the value was there before the first of them: ask again with `at`
+    /// at `scannedFrom`.
+    pub cut: bool,
+}
+
 /// A stream as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -218,4 +258,17 @@ pub struct EndData {
     pub reason: EndReason,
     /// Everything up to here has been sent, or was filtered out.
     pub offset: u64,
+}
+
+/// `GET /api/sessions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionsAnswer {
+    /// The sessions, the newest first.
+    pub sessions: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// The `cursor` of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The place in the order of all events that the list stands at: events after it are the
+    /// changes since.
+    pub position: u64,
 }

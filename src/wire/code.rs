@@ -69,8 +69,18 @@ codes! {
     ProducerFenced = "producer_fenced", 403, never, "Producer fenced";
     /// No stream is there.
     StreamNotFound = "stream_not_found", 404, never, "No such stream";
+    /// The stream is there, and what was asked for is not in its state.
+    NotInState = "not_in_state", 404, never, "Not in the state";
     /// No subscription has this id.
     SubscriptionNotFound = "subscription_not_found", 404, never, "No such subscription";
+    /// Nothing was ever said in the session.
+    SessionNotFound = "session_not_found", 404, never, "No such session";
+    /// The session has no such message.
+    MessageNotFound = "message_not_found", 404, never, "No such message";
+    /// The session has no such turn.
+    TurnNotFound = "turn_not_found", 404, never, "No such turn";
+    /// The session has no such request for permission.
+    PermissionNotFound = "permission_not_found", 404, never, "No such request";
     /// No such route.
     NotFound = "not_found", 404, never, "No such route";
     /// The route has other methods.
@@ -99,8 +109,28 @@ codes! {
     NothingPending = "nothing_pending", 409, again, "Nothing pending";
     /// The offset cannot be acknowledged.
     InvalidAck = "invalid_ack", 409, never, "Invalid acknowledgement";
+    /// The session was begun with other settings.
+    SessionExists = "session_exists", 409, never, "Session exists";
+    /// The session has ended.
+    SessionEnded = "session_ended", 409, never, "Session ended";
+    /// Another message of the session has this id.
+    MessageIdTaken = "message_id_taken", 409, never, "Message id taken";
+    /// The message does not wait for a turn.
+    MessageNotQueued = "message_not_queued", 409, never, "Message not queued";
+    /// No turn is running.
+    NothingRuns = "nothing_runs", 409, never, "Nothing runs";
+    /// The turn waits in the queue.
+    TurnNotStarted = "turn_not_started", 409, again, "Turn not started";
+    /// The turn has ended, and otherwise.
+    TurnEnded = "turn_ended", 409, never, "Turn ended";
+    /// Pieces of the answer before these are missing.
+    PieceMissing = "piece_missing", 409, never, "Piece missing";
+    /// The request was answered otherwise.
+    PermissionAnswered = "permission_answered", 409, never, "Request answered";
     /// The stream was deleted, and is kept for its forks.
     StreamGone = "stream_gone", 410, never, "Stream deleted";
+    /// The session is deleted.
+    SessionDeleted = "session_deleted", 410, never, "Session deleted";
     /// The records asked for are no longer kept.
     OffsetTrimmed = "offset_trimmed", 410, never, "Records no longer kept";
     /// The records asked for cannot be read back.
@@ -121,8 +151,12 @@ codes! {
     InvalidEvent = "invalid_event", 422, never, "Invalid event";
     /// A batch without events.
     EmptyBatch = "empty_batch", 422, never, "Empty batch";
+    /// A message without text and parts.
+    EmptyMessage = "empty_message", 422, never, "Empty message";
     /// The stream has as many producers as it takes.
     TooManyProducers = "too_many_producers", 429, never, "Too many producers";
+    /// As many messages as a session holds back wait for their turn.
+    QueueFull = "queue_full", 429, again, "Queue full";
     /// The stream has as many forks as it takes.
     TooManyForks = "too_many_forks", 429, never, "Too many forks";
     /// The server has as many subscriptions as it takes.

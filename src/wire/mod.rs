@@ -3,12 +3,15 @@
 
 pub mod bodies;
 pub mod code;
+pub mod commands;
 pub mod paths;
 pub mod problem;
 pub mod protocol;
 pub mod sse;
 pub mod subscription;
 
+/// The header with the offset that an answer stands at.
+pub const SCROLLBACK_OFFSET: &str = "scrollback-offset";
 /// The content type of JSON bodies.
 pub const JSON: &str = "application/json";
 /// The content type of bodies with one JSON value a line.

@@ -44,10 +44,71 @@ pub const CLOSE: &str = "/api/close/{*path}";
 pub const EVENTS: &str = "/api/events/{*path}";
 /// Events of a stream as they come.
 pub const FOLLOW: &str = "/api/follow/{*path}";
+/// Events of several streams as they come.
+pub const CHANNELS: &str = "/api/events";
+/// Events of the streams that one name stands for.
+pub const CHANNEL: &str = "/api/channels/{name}/stream";
 /// Events of a session.
 pub const SESSION_EVENTS: &str = "/api/sessions/{id}/events";
 /// Events of a session as they come.
 pub const SESSION_STREAM: &str = "/api/sessions/{id}/stream";
+/// The state of a session.
+pub const STATE: &str = "/api/sessions/{id}/state";
+/// What changed in it between two offsets.
+pub const STATE_DIFF: &str = "/api/sessions/{id}/state/diff";
+/// Which event set a value in it.
+pub const BLAME: &str = "/api/sessions/{id}/blame";
+/// The conversation.
+pub const MESSAGES: &str = "/api/sessions/{id}/messages";
+/// One message.
+pub const MESSAGE: &str = "/api/sessions/{id}/messages/{mid}";
+/// The calls of tools.
+pub const TOOL_CALLS: &str = "/api/sessions/{id}/toolCalls";
+/// What agents ask for.
+pub const PERMISSIONS: &str = "/api/sessions/{id}/permissions";
+/// Projections that have a route of their own, named as they are.
+pub const VIEWS: [(&str, &str); 7] = [
+    ("/api/sessions/{id}/terminal", "terminal"),
+    ("/api/sessions/{id}/presence", "presence"),
+    ("/api/sessions/{id}/agents", "agents"),
+    ("/api/sessions/{id}/queue", "queue"),
+    ("/api/sessions/{id}/turn", "turn"),
+    ("/api/sessions/{id}/todo", "todo"),
+    ("/api/sessions/{id}/diff", "diff"),
+];
+/// The conversation, as chat clients ask for it.
+pub const CHAT_MESSAGES: &str = "/api/chat/{id}/messages";
+/// Changes in files, in the same manner.
+pub const CHAT_DIFF: &str = "/api/chat/{id}/diff";
+/// What is to be done, in the same manner.
+pub const CHAT_TASKS: &str = "/api/chat/{id}/todo";
+
+/// Sessions: `POST` begins one.
+pub const SESSIONS: &str = "/api/sessions";
+/// One session.
+pub const SESSION: &str = "/api/sessions/{id}";
+/// Ends a session.
+pub const SESSION_END: &str = "/api/sessions/{id}/end";
+/// A worker has taken a session up.
+pub const SESSION_READY: &str = "/api/sessions/{id}/ready";
+/// Messages of a session.
+pub const SESSION_MESSAGES: &str = "/api/sessions/{id}/messages";
+/// Stops the turn that runs.
+pub const SESSION_INTERRUPT: &str = "/api/sessions/{id}/interrupt";
+/// A message that waits for its turn.
+pub const SESSION_QUEUED: &str = "/api/sessions/{id}/queue/{messageId}";
+/// Who looks at a session.
+pub const SESSION_PRESENCE: &str = "/api/sessions/{id}/presence";
+/// What is typed into a terminal of a session.
+pub const SESSION_TERMINAL_INPUT: &str = "/api/sessions/{id}/terminal/input";
+/// The answer to a request for permission.
+pub const SESSION_PERMISSION_REPLY: &str = "/api/sessions/{id}/permissions/{permissionId}/reply";
+/// Pieces of the answer of a turn.
+pub const TURN_CHUNKS: &str = "/api/sessions/{id}/turns/{turnId}/chunks";
+/// Ends a turn with its answer.
+pub const TURN_COMPLETE: &str = "/api/sessions/{id}/turns/{turnId}/complete";
+/// Ends a turn with an error.
+pub const TURN_FAIL: &str = "/api/sessions/{id}/turns/{turnId}/fail";
 
 /// The session whose events a path names, where nothing in it has to be decoded.
 #[must_use]

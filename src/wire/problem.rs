@@ -38,10 +38,10 @@ pub struct Problem {
     /// Offset of the last event that is in the stream, or of the closed stream's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// The offset the request expected.
+    /// The offset the request expected; the batch, or the piece, that comes next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u64>,
-    /// Where the tail is instead.
+    /// Where the tail is instead; the batch, or the piece, that came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actual: Option<u64>,
     /// The first offset that is kept.
@@ -53,6 +53,15 @@ pub struct Problem {
     /// The `fromOffset` to go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_from: Option<u64>,
+    /// The turn it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<String>,
+    /// How that turn ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// How a request for permission was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
     /// The same as the protocol's subscription APIs say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ControlError>,
@@ -79,6 +88,9 @@ impl Problem {
             earliest: None,
             tail: None,
             resume_from: None,
+            turn_id: None,
+            outcome: None,
+            reply: None,
             error: None,
         }
     }

@@ -6,6 +6,8 @@
 /// headers and first bytes leave at once.
 pub const PREAMBLE: &[u8] = b"retry: 1000\n\n: connected\n\n";
 
+/// Named event: the state at a place; what follows is what came after it.
+pub const SNAPSHOT: &str = "snapshot";
 /// Named event: everything that was there has been sent.
 pub const CAUGHT_UP: &str = "caught-up";
 /// Named event: the line is alive.

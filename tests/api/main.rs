@@ -11,16 +11,24 @@
 )]
 
 mod append;
+mod channels;
+mod commands;
 mod errors;
 mod events;
 mod follow;
 mod health;
 mod message;
 mod ndjson;
+mod projections;
 mod protocol;
+mod sessions;
 mod shared;
+mod snapshot;
 mod socket;
+mod state;
 mod streams;
 mod subscriptions;
 mod text;
 mod util;
+mod views;
+mod vocabulary;

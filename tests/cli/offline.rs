@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::util::{Server, scrollback, text};
+use crate::util::{Server, ndjson, scrollback, text};
 
 fn examined(command: &str, dir: &Path) -> (Option<i32>, String, String) {
     let output = scrollback(command).arg("--data-dir").arg(dir).output().unwrap();
@@ -32,4 +32,38 @@ fn a_folder_that_cannot_be_checked_is_told_apart_from_a_damaged_one() {
     let (status, _, said) = examined("verify", &server.data_dir());
     assert_eq!(status, Some(2), "a server has it open: {said}");
     assert!(said.starts_with("error: "), "{said}");
+}
+
+#[test]
+fn saved_states_are_compared_with_a_replay_and_made_anew() {
+    let server = Server::start();
+    let event = |n: u64| {
+        let todo = format!(r#"{{"id":"{n}","text":"t","status":"pending"}}"#);
+        format!(r#"{{"channel":"todo","type":"todo.updated","data":{{"todos":[{todo}]}}}}"#)
+    };
+    let events = (1..=1_200).map(event).collect::<Vec<_>>().join("\n");
+    server.run_with("append long", &events);
+    server.append_numbers("short", 3);
+    let (_dir, data) = server.stop();
+    let data = data.display().to_string();
+    let check = || {
+        let output =
+            scrollback("verify --projections --json --data-dir").arg(&data).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        ndjson(&text(&output.stdout))
+    };
+    // Nothing was looked at, so nothing was saved.
+    let before = check();
+    assert_eq!(
+        (before[1]["sessions"].as_u64(), before[1]["checkpoints"].as_u64()),
+        (Some(2), Some(0))
+    );
+    let rebuilt = scrollback("rebuild --json --data-dir").arg(&data).output().unwrap();
+    assert!(rebuilt.status.success(), "{}", text(&rebuilt.stderr));
+    let after = check();
+    assert_eq!(after[0]["clean"], true);
+    assert_eq!(
+        (after[1]["clean"].as_bool(), after[1]["checkpoints"].as_u64()),
+        (Some(true), Some(2))
+    );
 }

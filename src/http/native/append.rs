@@ -22,7 +22,7 @@ use crate::{
     },
     limits,
     log::{self, Append, AppendError, Appended, Offset, PathError, StreamPath},
-    session::{EventBatch, EventError, EventId, Rules},
+    session::{EventBatch, EventError, EventId, Form, Rules},
     wire::bodies::{AppendAnswer, BatchAnswer},
 };
 
@@ -38,12 +38,12 @@ pub(in crate::http) async fn message(
     })?;
     let path = StreamPath::session(id)
         .map_err(|error| wrong("sessionId", &format!("is no session id: {error}")))?;
-    let expected = params.offset("expectedOffset")?;
+    let asked = Asked::of(&params)?;
     if kind(&parts.headers)? != Kind::Json {
         return Err(unsupported("this route takes one message"));
     }
     let body = Incoming::new(body, &**app.log().clock()).whole().await?;
-    one(&app, &path, &body, Rules::Message, expected).await
+    one(&app, &path, &body, Form::Message, asked).await
 }
 
 /// `POST /api/sessions/{id}/events`, `POST /api/events/{path}`: events.
@@ -67,19 +67,40 @@ pub(in crate::http) async fn to_session(
     appended.await.unwrap_or_else(Fail::into_response)
 }
 
+/// What the query of an append asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Where the stream must end.
+    pub(super) expected: Option<Offset>,
+    /// Whether events are checked against the vocabulary.
+    pub(super) validate: bool,
+}
+
+impl Asked {
+    fn of(params: &Params<'_>) -> Result<Self, Fail> {
+        let expected = params.offset("expectedOffset")?;
+        Ok(Self { expected, validate: params.switch("validate")?.unwrap_or(true) })
+    }
+
+    /// The rules for events of this form.
+    pub(super) fn rules(self, form: Form) -> Rules {
+        Rules { form, validate: self.validate }
+    }
+}
+
 async fn events(app: &App, path: &StreamPath, parts: &Parts, body: Body) -> Result<Response, Fail> {
-    let expected = Params::of(&parts.uri)?.offset("expectedOffset")?;
+    let asked = Asked::of(&Params::of(&parts.uri)?)?;
     match kind(&parts.headers)? {
         Kind::Ndjson => {
             let incoming = Incoming::new(body, &**app.log().clock());
-            json(&ndjson::append_all(app, path, expected, incoming).await?)
+            json(&ndjson::append_all(app, path, asked, incoming).await?)
         }
         Kind::Json => {
             let body = Incoming::new(body, &**app.log().clock()).whole().await?;
             if body.trim_ascii_start().first() == Some(&b'[') {
-                many(app, path, &body, expected).await
+                many(app, path, &body, asked).await
             } else {
-                one(app, path, &body, Rules::Event, expected).await
+                one(app, path, &body, Form::Event, asked).await
             }
         }
     }
@@ -108,12 +129,12 @@ async fn one(
     app: &App,
     path: &StreamPath,
     body: &Bytes,
-    rules: Rules,
-    expected: Option<Offset>,
+    form: Form,
+    asked: Asked,
 ) -> Result<Response, Fail> {
     let mut batch = EventBatch::with_capacity(body.len() + ENVELOPE_BYTES);
-    batch.push(body, rules, &app.maker())?;
-    let appended = append(app, path, batch, expected).await;
+    batch.push(body, asked.rules(form), &app.maker())?;
+    let appended = append(app, path, batch, asked.expected).await;
     let (ids, appended) =
         appended.map_err(|error| Fail::from(error).with(|problem| problem.index = None))?;
     json(&AppendAnswer {
@@ -127,14 +148,9 @@ async fn one(
 /// What the envelope adds to an event at most, but for its own names.
 const ENVELOPE_BYTES: usize = 192;
 
-async fn many(
-    app: &App,
-    path: &StreamPath,
-    body: &Bytes,
-    expected: Option<Offset>,
-) -> Result<Response, Fail> {
-    let batch = batch_of(app, body)?;
-    let (ids, appended) = append(app, path, batch, expected).await?;
+async fn many(app: &App, path: &StreamPath, body: &Bytes, asked: Asked) -> Result<Response, Fail> {
+    let batch = batch_of(app, body, asked.rules(Form::Event))?;
+    let (ids, appended) = append(app, path, batch, asked.expected).await?;
     let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count();
     json(&BatchAnswer {
         ok: true,
@@ -146,7 +162,7 @@ async fn many(
     })
 }
 
-fn batch_of(app: &App, body: &Bytes) -> Result<EventBatch, Fail> {
+fn batch_of(app: &App, body: &Bytes, rules: Rules) -> Result<EventBatch, Fail> {
     let Ok(text) = std::str::from_utf8(body) else {
         log::json::validate(body)?;
         return Err(EventError::NotUtf8.into());
@@ -160,7 +176,7 @@ fn batch_of(app: &App, body: &Bytes) -> Result<EventBatch, Fail> {
     let maker = app.maker();
     let mut batch = EventBatch::with_capacity(body.len() + elements.len() * ENVELOPE_BYTES);
     for (index, element) in elements.into_iter().enumerate() {
-        let pushed = batch.push_parsed(element.get(), Rules::Event, &maker);
+        let pushed = batch.push_parsed(element.get(), rules, &maker);
         pushed.map_err(|error| Fail::from(error).with(|problem| problem.index = Some(index)))?;
     }
     Ok(batch)

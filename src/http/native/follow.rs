@@ -18,6 +18,7 @@ use futures_util::Stream;
 use super::{
     events::filter_of,
     frames::{self, Frames},
+    state::{names, written},
     streams::epoch_text,
 };
 use crate::{
@@ -33,7 +34,8 @@ use crate::{
         self, Encoded, LivePage, Offset, PageLimit, ReadError, Reader, Step, StreamInfo,
         StreamPath, parse_offset,
     },
-    session::{Filter, Stored},
+    projection::Pin,
+    session::{Filter, Stored, projections::Projections},
     wire::{
         bodies::{EndData, EndReason, PlaceData, ResetData, ResetReason},
         sse,
@@ -54,8 +56,9 @@ pub(in crate::http) async fn of_path(
         return Err(log::Refused::Closed.into());
     }
     let seat = app.seat()?;
-    let (live, reset) = open(app, &path, asked, &info, seat).await?;
     let mut opening = Vec::from(sse::PREAMBLE);
+    let (asked, pin) = snapshot(&app, &path, asked, &mut opening).await?;
+    let (live, reset) = open(app, &path, asked, &info, (seat, pin)).await?;
     if let Some(reset) = reset {
         opening.extend_from_slice(&named(sse::RESET, reset.resume_from, &reset));
     }
@@ -77,12 +80,15 @@ struct Asked {
     limit: Option<usize>,
     stays: bool,
     epoch: Option<String>,
+    /// The projections of the state that comes first, where one does.
+    snapshot: Option<Vec<&'static str>>,
 }
 
 impl Asked {
     fn of(parts: &Parts) -> Result<Self, Fail> {
         let params = Params::of(&parts.uri)?;
         Ok(Self {
+            snapshot: snapshot_of(&params, &parts.headers)?,
             place: place(&params, &parts.headers)?,
             filter: filter_of(&params)?,
             limit: params.number("limit", 1..=usize::MAX)?,
@@ -116,13 +122,49 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Offset>, Fail> {
     })
 }
 
+/// Who comes back goes on where it was: the state would be what it has already.
+fn snapshot_of(
+    params: &Params<'_>,
+    headers: &HeaderMap,
+) -> Result<Option<Vec<&'static str>>, Fail> {
+    let wanted = params.flag("snapshot")?.unwrap_or(false);
+    if wanted {
+        for name in ["fromOffset", "fromTimestamp"] {
+            if params.get(name)?.is_some() {
+                return Err(wrong(name, "cannot stand beside `snapshot`"));
+            }
+        }
+    }
+    let names = names(params)?;
+    let comes_back = last_event_id(headers)?.is_some();
+    Ok((wanted && !comes_back).then_some(names))
+}
+
+/// Writes the state, where one is asked for; then the read begins where that stands.
+async fn snapshot(
+    app: &App,
+    path: &StreamPath,
+    mut asked: Asked,
+    out: &mut Vec<u8>,
+) -> Result<(Asked, Option<Pin<Projections>>), Fail> {
+    let Some(names) = asked.snapshot.take() else { return Ok((asked, None)) };
+    let pin = app.views().pin(path);
+    let write = |state: &Projections, offset| (written(state, &names, offset), offset);
+    let (state, offset) = app.views().read(path, write).await?;
+    sse::frame(out, offset.0, Some(sse::SNAPSHOT), &[&state]);
+    asked.place = Place::After(offset);
+    // Whatever the client had is replaced.
+    asked.epoch = None;
+    Ok((asked, Some(pin)))
+}
+
 /// Finds the place to begin at, and says so where it is not the one that was asked for.
 async fn open(
     app: Arc<App>,
     path: &StreamPath,
     asked: Asked,
     info: &StreamInfo,
-    seat: Seat,
+    held: (Seat, Option<Pin<Projections>>),
 ) -> Result<(Live, Option<ResetData>), Fail> {
     let beginning = Offset(info.earliest.0.saturating_sub(1));
     let recreated = asked.epoch.as_ref().is_some_and(|known| *known != epoch_text(info.epoch));
@@ -151,7 +193,7 @@ async fn open(
     if filter.takes_all() && remaining.is_none() {
         reader = reader.with_encoding(frames::SESSION);
     }
-    Ok((Live { app, reader, filter, remaining, stays, at, epoch, _seat: seat }, reset))
+    Ok((Live { app, reader, filter, remaining, stays, at, epoch, _held: held }, reset))
 }
 
 fn reset(reason: ResetReason, earliest: Offset) -> ResetData {
@@ -181,7 +223,8 @@ struct Live {
     /// Everything up to here was sent or filtered out.
     at: Offset,
     epoch: String,
-    _seat: Seat,
+    /// Its place among the readers, and the state it was shown, which others will ask for, too.
+    _held: (Seat, Option<Pin<Projections>>),
 }
 
 /// What the client is sent next, and whether that is the end.

@@ -45,6 +45,19 @@ impl Frames {
         sse::frame(&mut self.out, stored.offset, None, &parts);
     }
 
+    /// A record of one of several streams: the event with its stream in front, and the place in
+    /// the order of all as its id.
+    pub(super) fn told(&mut self, position: u64, path: &str, stored: &Stored<'_>) {
+        let parts = stored.parts(&mut self.head);
+        // A path is a text, which JSON holds.
+        let path = serde_json::to_vec(path).unwrap_or_default();
+        let [head, rest @ ..] = parts;
+        let head = head.get(1..).unwrap_or_default();
+        let front: [&[u8]; 4] = [b"{\"stream\":", &path, b",", head];
+        let parts: Vec<&[u8]> = front.into_iter().chain(rest).collect();
+        sse::frame(&mut self.out, position, None, &parts);
+    }
+
     /// A record, if it is wanted; whether it was.
     pub(super) fn wanted(&mut self, stored: &Stored<'_>, filter: &Filter) -> bool {
         let wanted = filter.takes_all() || filter.takes(&View::of(stored.payload));

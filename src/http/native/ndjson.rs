@@ -3,7 +3,7 @@
 //! A step is atomic. Invariant: at every moment the events of whole steps are in the stream and
 //! nothing else; a line that is wrong, or did not come whole, leaves its own step out.
 
-use super::append::append;
+use super::append::{Asked, append};
 use crate::{
     http::{
         App,
@@ -12,7 +12,7 @@ use crate::{
     },
     limits,
     log::{Offset, StreamPath},
-    session::{EventBatch, Rules},
+    session::{EventBatch, Form},
     wire::bodies::NdjsonAnswer,
 };
 
@@ -20,10 +20,10 @@ use crate::{
 pub(super) async fn append_all(
     app: &App,
     path: &StreamPath,
-    expected: Option<Offset>,
+    asked: Asked,
     mut incoming: Incoming<'_>,
 ) -> Result<NdjsonAnswer, Fail> {
-    let mut intake = Intake::new(app, path, expected);
+    let mut intake = Intake::new(app, path, asked);
     match intake.run(&mut incoming).await {
         Ok(()) => Ok(intake.answer()),
         Err(fail) => Err(fail.with(|problem| {
@@ -36,7 +36,8 @@ pub(super) async fn append_all(
 struct Intake<'a> {
     app: &'a App,
     path: &'a StreamPath,
-    expected: Option<Offset>,
+    /// Its `expected` moves with each step.
+    asked: Asked,
     /// The events of the step that is being gathered.
     step: EventBatch,
     /// The beginning of a line whose end is yet to come.
@@ -49,11 +50,11 @@ struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    fn new(app: &'a App, path: &'a StreamPath, expected: Option<Offset>) -> Self {
+    fn new(app: &'a App, path: &'a StreamPath, asked: Asked) -> Self {
         Self {
             app,
             path,
-            expected,
+            asked,
             step: EventBatch::default(),
             partial: Vec::new(),
             lines: 0,
@@ -128,7 +129,7 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         let before = self.step.bytes();
-        let pushed = self.step.push(line, Rules::Event, &self.app.maker());
+        let pushed = self.step.push(line, self.asked.rules(Form::Event), &self.app.maker());
         pushed.map_err(|error| at_line(error.into(), self.lines))?;
         match self.step.bytes() - before {
             bytes if bytes > limits::RECORD_BYTES_MAX => {
@@ -144,11 +145,11 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         let step = std::mem::take(&mut self.step);
-        let (ids, appended) = append(self.app, self.path, step, self.expected).await?;
+        let (ids, appended) = append(self.app, self.path, step, self.asked.expected).await?;
         let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count() as u64;
         let count = ids.len() as u64;
         // The next step expects the tail where this one ended, or had ended when it was first sent.
-        self.expected = self.expected.map(|_| appended.last);
+        self.asked.expected = self.asked.expected.map(|_| appended.last);
         self.count += count;
         self.duplicates += duplicates;
         self.last = Some(appended.last);

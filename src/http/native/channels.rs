@@ -1,0 +1,240 @@
+//! Several streams over one connection, in the order in which their events were committed, and
+//! resumable by one cursor (mission, D2).
+//!
+//! Driven by the client's pace, as a live read of one stream is. Invariant: a client that comes
+//! back with the last cursor it was given gets what follows, nothing twice.
+
+use std::{convert::Infallible, sync::Arc};
+
+use async_stream::stream;
+use axum::{
+    body::Bytes,
+    extract::{Request, State},
+    http::{HeaderMap, request::Parts},
+    response::Response,
+};
+use futures_util::Stream;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::frames::Frames;
+use crate::{
+    http::{
+        App,
+        error::Fail,
+        extract::{event_stream, path_params},
+        params::{Params, wrong},
+        state::Seat,
+    },
+    limits,
+    log::{self, OrderPage, PageLimit, Position, ReadError, Told},
+    session::{ChannelName, Stored},
+    wire::{bodies::EndReason, sse},
+};
+
+/// `GET /api/events?channels=…`.
+pub(in crate::http) async fn events(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (parts, _) = request.into_parts();
+    let names = {
+        let params = Params::of(&parts.uri)?;
+        let text = params.get("channels")?.ok_or_else(|| {
+            wrong("channels", "is missing; name some, such as session:abc,config:*, or *")
+        })?;
+        names(text)?
+    };
+    follow(app, &parts, names)
+}
+
+/// `GET /api/channels/{name}/stream`.
+pub(in crate::http) async fn one(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (mut parts, _) = request.into_parts();
+    let name = path_params(&mut parts).await?.into_iter().next().unwrap_or_default();
+    let names = names(&name)?;
+    follow(app, &parts, names)
+}
+
+fn names(text: &str) -> Result<Vec<ChannelName>, Fail> {
+    let names: Vec<_> = text.split(',').map(str::trim).collect();
+    if names.len() > limits::FILTER_NAMES_MAX {
+        let most = limits::FILTER_NAMES_MAX;
+        return Err(wrong("channels", &format!("has more than {most} names")));
+    }
+    let parsed = names.into_iter().map(ChannelName::parse);
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong("channels", &format!("is wrong: {error}")))
+}
+
+fn follow(app: Arc<App>, parts: &Parts, names: Vec<ChannelName>) -> Result<Response, Fail> {
+    let params = Params::of(&parts.uri)?;
+    let asked = params.number("cursor", 0..=usize::MAX)?.map(|cursor| Position(cursor as u64));
+    let seen = last_event_id(&parts.headers)?;
+    let stays = params.flag("live")?.unwrap_or(true);
+    if app.stopping().is_cancelled() {
+        return Err(log::Refused::Closed.into());
+    }
+    let seat = app.seat()?;
+    let moved = app.log().watch_order();
+    let tail = *moved.borrow();
+    let asked = seen.or(asked);
+    // A cursor from beyond the end is of another server's log: what was built from it is dropped.
+    let is_foreign = asked.is_some_and(|asked| asked > tail);
+    let at = if is_foreign { Position(0) } else { asked.unwrap_or(tail) };
+    let opening = opening(is_foreign);
+    let live = Live { app, names, at, moved, stays, caught_up: false, _seat: seat };
+    Ok(event_stream(frames(live, opening)))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Fail> {
+    let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let position = value.to_str().ok().and_then(|text| text.parse().ok());
+    position.map(|position| Some(Position(position))).ok_or_else(|| {
+        Fail::parameter("Last-Event-ID", "header `Last-Event-ID` is not a cursor of this server")
+    })
+}
+
+fn opening(is_foreign: bool) -> Bytes {
+    let mut opening = Vec::from(sse::PREAMBLE);
+    if is_foreign {
+        let mut frames = Frames::default();
+        let message = "the cursor lies beyond the end: it is of another log. Drop what was built \
+                       from it; reading begins anew";
+        frames.named(sse::RESET, 0, &Reset { reason: "beyond", cursor: 0, message });
+        opening.extend_from_slice(&frames.finish());
+    }
+    opening.into()
+}
+
+/// Why reading begins anew.
+#[derive(Serialize)]
+struct Reset<'a> {
+    reason: &'a str,
+    cursor: u64,
+    message: &'a str,
+}
+
+/// Where the reader stands.
+#[derive(Serialize)]
+struct Place {
+    cursor: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<EndReason>,
+}
+
+/// A client that follows channels.
+struct Live {
+    app: Arc<App>,
+    names: Vec<ChannelName>,
+    at: Position,
+    moved: watch::Receiver<Position>,
+    stays: bool,
+    caught_up: bool,
+    _seat: Seat,
+}
+
+/// What the client is sent next, and whether that is the end.
+struct Sent {
+    bytes: Bytes,
+    is_end: bool,
+}
+
+fn frames(mut live: Live, opening: Bytes) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream! {
+        yield Ok(opening);
+        let clock = Arc::clone(live.app.log().clock());
+        let stopping = live.app.stopping().clone().cancelled_owned();
+        tokio::pin!(stopping);
+        let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
+        loop {
+            let sent = tokio::select! {
+                biased;
+                () = &mut stopping => live.named(sse::END, None, Some(EndReason::Shutdown)),
+                () = &mut beat => {
+                    beat = clock.sleep(limits::HEARTBEAT_EVERY);
+                    live.named(sse::HEARTBEAT, Some(clock.now_ms()), None)
+                }
+                sent = live.next() => sent,
+            };
+            if !sent.bytes.is_empty() {
+                yield Ok(sent.bytes);
+            }
+            if sent.is_end {
+                return;
+            }
+        }
+    }
+}
+
+impl Live {
+    /// The next page that holds something for this client, or what there is to say at the end.
+    /// Dropped while it waits, it has lost nothing.
+    async fn next(&mut self) -> Sent {
+        loop {
+            let tail = *self.moved.borrow_and_update();
+            if tail > self.at {
+                let limit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
+                match self.app.log().read_order(self.at, limit).await {
+                    Ok(page) => match self.wanted(page, tail) {
+                        Some(sent) => return sent,
+                        None => continue,
+                    },
+                    Err(error) => return self.failed(&error),
+                }
+            }
+            if !self.caught_up {
+                self.caught_up = true;
+                let mut sent = self.named(sse::CAUGHT_UP, None, None);
+                if !self.stays {
+                    let end = self.named(sse::END, None, Some(EndReason::Tail));
+                    sent = Sent { bytes: [sent.bytes, end.bytes].concat().into(), is_end: true };
+                }
+                return sent;
+            }
+            if self.moved.changed().await.is_err() {
+                return self.named(sse::END, None, Some(EndReason::Shutdown));
+            }
+        }
+    }
+
+    fn wanted(&mut self, page: OrderPage, tail: Position) -> Option<Sent> {
+        let OrderPage { told, next } = page;
+        // A page without an end of its own ends at the tail.
+        self.at = if next > self.at { next } else { tail };
+        let wanted =
+            told.iter().filter(|told| self.names.iter().any(|name| name.stands_for(&told.path)));
+        let mut frames = Frames::default();
+        let mut any = false;
+        for Told { path, record } in wanted {
+            any = true;
+            let stored = Stored {
+                offset: record.offset.0,
+                timestamp_ms: record.timestamp_ms,
+                payload: &record.payload,
+            };
+            frames.told(record.position.0, path, &stored);
+        }
+        any.then(|| Sent { bytes: frames.finish(), is_end: false })
+    }
+
+    fn failed(&self, error: &ReadError) -> Sent {
+        tracing::warn!(%error, "a live read of channels ended");
+        self.named(sse::END, None, Some(EndReason::Unavailable))
+    }
+
+    fn named(&self, name: &str, timestamp: Option<u64>, reason: Option<EndReason>) -> Sent {
+        let is_end = reason.is_some();
+        let mut frames = Frames::default();
+        frames.named(name, self.at.0, &Place { cursor: self.at.0, timestamp, reason });
+        Sent { bytes: frames.finish(), is_end }
+    }
+}

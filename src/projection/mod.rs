@@ -1,0 +1,52 @@
+//! Projections: state that is a pure fold of records, and nothing else.
+//!
+//! The driver keeps the states of a few streams caught up and saves them as checkpoints, so that
+//! a long stream is not read from its beginning. It refuses to know what the records mean.
+//! Invariant: folding the same records gives the same state, to the byte, whenever and from
+//! whichever checkpoint it is done.
+
+use std::fmt::Debug;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{
+    order::{OrderFold, OrderView},
+    upkeep::{Checked, SaveFirst},
+    views::{Pin, Views},
+};
+use crate::log::Record;
+
+mod checkpoint;
+mod order;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod views;
+
+/// A pure, total fold. What it does not understand changes nothing.
+pub trait Projection:
+    Default + Clone + PartialEq + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// What it folds.
+    type Event<'a>;
+
+    /// Its name, as users see it.
+    const NAME: &'static str;
+    /// Grows whenever the same events would give another state: checkpoints of before are dropped.
+    const VERSION: u32;
+
+    /// Folds one event.
+    fn apply(&mut self, event: &Self::Event<'_>);
+}
+
+/// All that is folded from one stream, as the driver sees it.
+pub trait Fold: Default + Clone + Debug + Send + Sync + 'static {
+    /// Folds one record.
+    fn fold(&mut self, record: &Record);
+
+    /// The state as bytes that [`Fold::load`] reads.
+    fn save(&self) -> Vec<u8>;
+
+    /// The state of a checkpoint; `None` where it is one of another version, or none at all.
+    fn load(bytes: &[u8]) -> Option<Self>;
+}

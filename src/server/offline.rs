@@ -1,0 +1,89 @@
+//! Work on the projections of a data folder that no server has open: compare their checkpoints with
+//! a replay of the log, or make them anew.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context;
+
+use crate::{
+    clock::SystemClock,
+    limits,
+    log::{self, Log, StreamPath},
+    metrics::Metrics,
+    projection::{Checked, Views},
+    session::projections::Projections,
+    store::sled::SledStore,
+};
+
+/// What is done with each session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Its checkpoint is compared with a replay.
+    Check,
+    /// Its checkpoint is made anew.
+    Rebuild,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Sessions that were looked at.
+    pub sessions: u64,
+    /// Checkpoints that were compared, or made.
+    pub checkpoints: u64,
+    /// Sessions whose checkpoint is not what a replay gives, with the offset it stands at.
+    pub differing: Vec<(String, u64)>,
+}
+
+/// Goes through all sessions of a data folder.
+///
+/// # Errors
+/// The folder cannot be opened or read.
+pub fn projections(
+    data_dir: &Path,
+    work: Work,
+    mut progress: impl FnMut(u64),
+) -> anyhow::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let metrics = Arc::new(Metrics::default());
+        let (path, counted) = (data_dir.to_owned(), Arc::clone(&metrics));
+        let opening = tokio::task::spawn_blocking(move || SledStore::open(&path, counted));
+        let store = Arc::new(opening.await.context("opening the data folder")??);
+        let log = Log::new(store, Arc::new(SystemClock), log::Settings::default(), metrics);
+        let report = each(&log, work, &mut progress).await;
+        log.stop().await.context("closing the data folder")?;
+        report
+    })
+}
+
+async fn each(log: &Log, work: Work, progress: &mut impl FnMut(u64)) -> anyhow::Result<Report> {
+    let views = Views::<Projections>::new(log.clone());
+    let (mut report, mut after) = (Report::default(), String::new());
+    loop {
+        let found = log.list("sessions/", &after, limits::LIST_LIMIT_MAX).await?;
+        for info in &found {
+            let path = StreamPath::parse(&info.path)?;
+            report.sessions += 1;
+            match work {
+                Work::Check => match views.check(&path).await? {
+                    Checked::Same => report.checkpoints += 1,
+                    Checked::Differs { offset } => {
+                        report.checkpoints += 1;
+                        report.differing.push((info.path.to_string(), offset.0));
+                    }
+                    Checked::NoCheckpoint | Checked::BeginningGone => {}
+                },
+                Work::Rebuild => {
+                    views.rebuild(&path).await?;
+                    report.checkpoints += 1;
+                }
+            }
+            progress(report.sessions);
+        }
+        match found.last() {
+            Some(last) if found.len() == limits::LIST_LIMIT_MAX => after = last.path.to_string(),
+            _ => return Ok(report),
+        }
+    }
+}

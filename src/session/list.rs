@@ -1,0 +1,358 @@
+//! The list of sessions: what each is and how it stands, folded from all sessions in commit order.
+//!
+//! It refuses to know messages. Invariant: folding an event twice changes nothing, because a
+//! session's events count from the offset it stands at. Listing and trimming are pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Stored, View,
+    projections::{Event, session::Session},
+    vocabulary::{Id, KnownEvent, session::StatusKind},
+};
+use crate::{
+    limits,
+    log::Told,
+    projection::{OrderFold, Projection},
+};
+
+/// All sessions, by their ids.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sessions {
+    sessions: BTreeMap<String, Listed>,
+}
+
+/// A session in the list.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// What it is.
+    pub session: Session,
+    /// The last event that was folded.
+    pub offset: u64,
+    /// When something other than presence happened last, Unix milliseconds.
+    pub active_ms: u64,
+    /// Who is there, and when they were last heard of, Unix milliseconds.
+    pub present: BTreeMap<Id, u64>,
+}
+
+/// Somebody who has not been heard of for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    /// The session they are in.
+    pub session: String,
+    /// Who.
+    pub user: Id,
+    /// When they were last heard of, Unix milliseconds.
+    pub heard_ms: u64,
+    /// The last event of the session.
+    pub offset: u64,
+}
+
+/// Which sessions are asked for. What is not said does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// How they stand.
+    pub status: Option<Standing>,
+    /// The worker they belong to.
+    pub worker: Option<String>,
+    /// The session they were begun from.
+    pub parent: Option<String>,
+    /// Only those that were begun from none.
+    pub roots: bool,
+    /// With archived ones.
+    pub archived: bool,
+    /// A part of their title or id, in any case.
+    pub search: Option<String>,
+}
+
+/// How a session stands, in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not ended.
+    Active,
+    /// It waits for somebody.
+    Idle,
+    /// A turn runs, or is tried again.
+    Busy,
+    /// It has ended.
+    Ended,
+}
+
+/// A place in the list: the newest first, those of one moment by their ids.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When it was active last, Unix milliseconds.
+    pub active_ms: u64,
+    /// Its id.
+    pub id: String,
+}
+
+impl Standing {
+    /// Reads a status of the interface.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "active" => Self::Active,
+            "idle" => Self::Idle,
+            "busy" => Self::Busy,
+            "ended" | "terminated" => Self::Ended,
+            _ => return None,
+        })
+    }
+
+    fn is_of(self, session: &Session) -> bool {
+        let ended = session.ended.is_some();
+        match self {
+            Self::Active => !ended,
+            Self::Ended => ended,
+            Self::Idle => !ended && session.status.kind == StatusKind::Idle,
+            Self::Busy => !ended && session.status.kind != StatusKind::Idle,
+        }
+    }
+}
+
+impl Listed {
+    /// Notes who is there. The time is the server's: a client's clock may be wrong.
+    fn hear(&mut self, event: &Event<'_>, now_ms: u64) {
+        let user = match &event.known {
+            Some(KnownEvent::PresenceJoined(said)) => &said.user_id,
+            Some(KnownEvent::PresenceHeartbeat(said)) => &said.user_id,
+            Some(KnownEvent::PresenceCursor(said)) => &said.user_id,
+            Some(KnownEvent::PresenceLeft(said)) => {
+                self.present.remove(&said.user_id);
+                return;
+            }
+            _ => return,
+        };
+        self.present.insert(user.clone(), now_ms);
+        if self.present.len() > limits::PRESENT_USERS_MAX {
+            let longest = self.present.iter().min_by_key(|(_, heard_ms)| **heard_ms);
+            let longest = longest.map(|(user, _)| user.clone());
+            longest.map(|user| self.present.remove(&user));
+        }
+    }
+}
+
+impl Asked {
+    fn takes(&self, id: &str, listed: &Listed) -> bool {
+        let session = &listed.session;
+        let is = |asked: &Option<String>, has: Option<&str>| {
+            asked.as_ref().is_none_or(|asked| has == Some(asked.as_str()))
+        };
+        session.exists
+            && (self.archived || !session.archived)
+            && self.status.is_none_or(|status| status.is_of(session))
+            && is(&self.worker, session.worker.as_deref())
+            && is(&self.parent, session.parent_id.as_deref())
+            && (!self.roots || session.parent_id.is_none())
+            && self.search.as_ref().is_none_or(|search| is_found(search, id, session))
+    }
+}
+
+fn is_found(search: &str, id: &str, session: &Session) -> bool {
+    let search = search.to_lowercase();
+    let title = session.title.as_deref().unwrap_or_default();
+    id.to_lowercase().contains(&search) || title.to_lowercase().contains(&search)
+}
+
+impl Sessions {
+    /// The sessions that are asked for, after a place, up to `limit`, with their places.
+    #[must_use]
+    pub fn list(
+        &self,
+        asked: &Asked,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Vec<(Place, &Listed)> {
+        let mut found: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(id, listed)| asked.takes(id, listed))
+            .map(|(id, listed)| (Place { active_ms: listed.active_ms, id: id.clone() }, listed))
+            .filter(|(place, _)| after.is_none_or(|after| place < after))
+            .collect();
+        found.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        found.truncate(limit);
+        found
+    }
+
+    /// The ids that stay when the list is trimmed: the `recent` newest, those that are pinned or
+    /// shared, and whatever these were begun from (mission, E6).
+    #[must_use]
+    pub fn kept(&self, recent: usize) -> BTreeSet<String> {
+        let newest = self.list(&Asked::default(), None, recent);
+        let newest = newest.into_iter().map(|(place, _)| place.id);
+        let held = self.sessions.iter().filter(|(_, listed)| {
+            let session = &listed.session;
+            session.exists && (session.pinned || session.share.is_some())
+        });
+        let mut open: Vec<String> = newest.chain(held.map(|(id, _)| id.clone())).collect();
+        let mut kept = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            let parent =
+                self.sessions.get(&id).and_then(|listed| listed.session.parent_id.as_deref());
+            // A circle of parents ends here.
+            if kept.insert(id.clone()) {
+                open.extend(parent.map(str::to_owned));
+            }
+        }
+        kept
+    }
+
+    /// Who has not been heard of since a moment, in all sessions, up to `limit`.
+    #[must_use]
+    pub fn silent_since(&self, ms: u64, limit: usize) -> Vec<Silent> {
+        let present = self.sessions.iter().flat_map(|(id, listed)| {
+            listed.present.iter().map(move |(user, heard_ms)| (id, listed, user, *heard_ms))
+        });
+        let silent = present.filter(|(.., heard_ms)| *heard_ms <= ms).take(limit);
+        let silent = silent.map(|(id, listed, user, heard_ms)| Silent {
+            session: id.clone(),
+            user: user.clone(),
+            heard_ms,
+            offset: listed.offset,
+        });
+        silent.collect()
+    }
+
+    /// How many there are that are not deleted.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sessions.values().filter(|listed| listed.session.exists).count()
+    }
+
+    /// Forgets somebody whose session takes no more events, unless they were heard of since.
+    pub fn forget_user(&mut self, silent: &Silent) {
+        let Some(listed) = self.sessions.get_mut(&silent.session) else { return };
+        if listed.offset == silent.offset {
+            listed.present.remove(&silent.user);
+        }
+    }
+
+    /// Forgets a session whose stream is gone.
+    pub fn forget(&mut self, id: &str) {
+        self.sessions.remove(id);
+    }
+}
+
+/// Of the form of the list, and of the projection in it.
+const VERSION: u32 = 1_000 + Session::VERSION;
+
+/// What is saved, and under which version of its fold.
+///
+/// The version grows with the form of [`Listed`]; that of the session's projection is beside it.
+#[derive(Serialize, Deserialize)]
+struct Saved<T> {
+    version: u32,
+    sessions: T,
+}
+
+impl OrderFold for Sessions {
+    const NAME: &'static str = "sessions";
+
+    fn fold(&mut self, told: &Told) {
+        let Some(id) = told.path.strip_prefix("sessions/").filter(|id| !id.contains('/')) else {
+            return;
+        };
+        let record = &told.record;
+        if !self.sessions.contains_key(id) {
+            self.sessions.insert(id.to_owned(), Listed::default());
+        }
+        let Some(listed) = self.sessions.get_mut(id) else { return };
+        // Its stream was deleted and made anew where the offsets begin again.
+        if record.offset.0 == 1 && listed.offset > 0 {
+            *listed = Listed::default();
+        }
+        if record.offset.0 <= listed.offset {
+            return;
+        }
+        listed.offset = record.offset.0;
+        let view = View::of(&record.payload);
+        if view.channel() != "presence" {
+            listed.active_ms = listed.active_ms.max(record.timestamp_ms);
+        }
+        // Most events are about messages, and need not be read for this.
+        let is_told = view.kind().starts_with("session.") || view.kind().starts_with("turn.");
+        let is_presence = view.kind().starts_with("presence.");
+        if is_told || is_presence || !listed.session.exists {
+            let stored = Stored {
+                offset: record.offset.0,
+                timestamp_ms: record.timestamp_ms,
+                payload: &record.payload,
+            };
+            if let Some(event) = Event::read(&stored) {
+                listed.session.apply(&event);
+                listed.hear(&event, record.timestamp_ms);
+            }
+        }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let saved = Saved { version: VERSION, sessions: &self.sessions };
+        rmp_serde::to_vec_named(&saved).unwrap_or_default()
+    }
+
+    fn load(bytes: &[u8]) -> Option<Self> {
+        let saved: Saved<BTreeMap<String, Listed>> = rmp_serde::from_slice(bytes).ok()?;
+        (saved.version == VERSION).then_some(Self { sessions: saved.sessions })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::log::{Offset, Position, Record};
+
+    fn told(id: &str, offset: u64, kind: &str, data: &serde_json::Value) -> Told {
+        let event =
+            json!({"id": "x", "channel": "session", "type": kind, "timestamp": 7, "data": data});
+        // In the order in which events are stored.
+        let payload = format!(
+            r#"{{"id":"x","channel":"session","type":{},"timestamp":7,"data":{}}}"#,
+            event["type"], event["data"]
+        );
+        let (offset, position) = (Offset(offset), Position(offset));
+        let record = Record { offset, position, timestamp_ms: offset.0, payload: payload.into() };
+        Told { path: Arc::from(format!("sessions/{id}")), record }
+    }
+
+    fn folded(all: &[Told]) -> Sessions {
+        let mut sessions = Sessions::default();
+        for told in all {
+            sessions.fold(told);
+        }
+        sessions
+    }
+
+    #[test]
+    fn a_list_comes_back_from_its_checkpoint_and_folding_twice_changes_nothing() {
+        let events = [
+            told("a", 1, "session.created", &json!({"title": "A"})),
+            told("b", 1, "message.note", &json!({})),
+            told("a", 2, "turn.started", &json!({"turnId": "t"})),
+        ];
+        let once = folded(&events);
+        let twice: Vec<_> = events.iter().chain(&events[1..]).cloned().collect();
+        assert_eq!(folded(&twice), once);
+        assert_eq!(Sessions::load(&once.save()), Some(once.clone()));
+        assert_eq!(Sessions::load(b"rubbish"), None);
+        assert_eq!(once.count(), 2);
+    }
+
+    #[test]
+    fn a_circle_of_parents_is_kept_once() {
+        let sessions = folded(&[
+            told("a", 1, "session.created", &json!({"parentId": "b", "pinned": true})),
+            told("b", 1, "session.created", &json!({"parentId": "a"})),
+            told("c", 1, "session.created", &json!({})),
+        ]);
+        let kept: Vec<_> = sessions.kept(0).into_iter().collect();
+        assert_eq!(kept, ["a", "b"]);
+    }
+}

@@ -1,0 +1,160 @@
+//! Which event set what stands at a place of a state: watched while the events are folded once
+//! more. Pure.
+//!
+//! Invariant: of the events that were seen, it names the last one after which the value became
+//! what it is, though it may have been the same before and something else in between.
+
+use std::io::{self, Write};
+
+use serde_json::value::RawValue;
+
+use super::{Event, Pointer, Projections};
+use crate::{log::Record, session::Stored};
+
+/// A search for the event that set a value.
+#[derive(Debug)]
+pub struct Blame {
+    pointer: Pointer,
+    wanted: Vec<u8>,
+    is_there: bool,
+    by: Option<SetBy>,
+}
+
+/// The event that set a value.
+#[derive(Debug, Clone)]
+pub struct SetBy {
+    /// Its offset.
+    pub offset: u64,
+    /// Its id.
+    pub id: String,
+    /// Its type.
+    pub kind: String,
+    /// When it says it happened, Unix milliseconds.
+    pub timestamp_ms: u64,
+    /// Who wrote it, as it came.
+    pub actor: Option<Box<RawValue>>,
+}
+
+impl Blame {
+    /// Looks for what set the value that stands at a place now; `None` where nothing does.
+    #[must_use]
+    pub fn of(pointer: Pointer, now: &Projections) -> Option<Self> {
+        let mut wanted = Vec::new();
+        let found = now.write_at(&pointer, &mut wanted);
+        found.then_some(Self { pointer, wanted, is_there: false, by: None })
+    }
+
+    /// The value, as JSON text.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        &self.wanted
+    }
+
+    /// Looks at a state, and at the record that led to it; none where it is the first.
+    pub fn see(&mut self, state: &Projections, record: Option<&Record>) {
+        let mut same = Same { rest: &self.wanted };
+        let is_there = state.write_at(&self.pointer, &mut same) && same.rest.is_empty();
+        if is_there && !self.is_there {
+            self.by = record.and_then(SetBy::of);
+        }
+        self.is_there = is_there;
+    }
+
+    /// The event, if it was among those seen.
+    #[must_use]
+    pub fn by(self) -> Option<SetBy> {
+        self.by.filter(|_| self.is_there)
+    }
+}
+
+impl SetBy {
+    fn of(record: &Record) -> Option<Self> {
+        let (offset, timestamp_ms) = (record.offset.0, record.timestamp_ms);
+        let event = Event::read(&Stored { offset, timestamp_ms, payload: &record.payload })?;
+        Some(Self {
+            offset,
+            id: event.id.into_owned(),
+            kind: event.kind.into_owned(),
+            timestamp_ms: event.timestamp_ms,
+            actor: event.actor.map(ToOwned::to_owned),
+        })
+    }
+}
+
+/// Takes a text for as long as it is the one expected, so that another one is given up early.
+struct Same<'a> {
+    rest: &'a [u8],
+}
+
+impl Write for Same<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.rest = self.rest.strip_prefix(text).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        log::{Offset, Position},
+        projection::Fold,
+        session::projections::testing,
+    };
+
+    /// The offset that set the value at a place, where events from `seen` on are looked at; 0
+    /// where none of them did.
+    fn set_by(events: &[(&str, Value)], pointer: &str, seen: usize) -> Option<u64> {
+        let records = (1..).zip(events).map(|(offset, (kind, data))| Record {
+            offset: Offset(offset),
+            position: Position(offset),
+            timestamp_ms: 0,
+            payload: testing::record(offset, kind, data).into(),
+        });
+        let records: Vec<_> = records.collect();
+        let fold = |records: &[Record]| {
+            let mut state = Projections::default();
+            for record in records {
+                Fold::fold(&mut state, record);
+            }
+            state
+        };
+        let mut blame = Blame::of(Pointer::parse(pointer).unwrap(), &fold(&records))?;
+        let mut state = fold(&records[..seen]);
+        blame.see(&state, None);
+        for record in &records[seen..] {
+            Fold::fold(&mut state, record);
+            blame.see(&state, Some(record));
+        }
+        Some(blame.by().map_or(0, |by| by.offset))
+    }
+
+    fn todo(text: &str) -> (&'static str, Value) {
+        ("todo.updated", json!({"todos": [{"id": "1", "text": text, "status": "pending"}]}))
+    }
+
+    #[test]
+    fn the_last_event_that_made_a_value_what_it_is_is_named() {
+        let events = [todo("a"), todo("b"), todo("a"), todo("a"), todo("aa"), todo("a")];
+        assert_eq!(set_by(&events, "/todo/todos/0/text", 0), Some(6));
+        assert_eq!(set_by(&events[..4], "/todo/todos/0/text", 0), Some(3));
+        assert_eq!(set_by(&events[..4], "/todo/todos/0/id", 0), Some(1));
+        assert_eq!(set_by(&events[..4], "/todo/todos", 0), Some(3));
+        assert_eq!(set_by(&events[..4], "/todo/updatedOffset", 0), Some(4));
+        assert_eq!(set_by(&events, "/todo/todos/1", 0), None);
+        assert_eq!(set_by(&events, "/nothing", 0), None);
+    }
+
+    #[test]
+    fn what_was_set_before_the_events_that_are_seen_has_no_event() {
+        let events = [todo("a"), todo("a"), todo("b"), todo("b")];
+        assert_eq!(set_by(&events, "/todo/todos/0/text", 3), Some(0));
+        assert_eq!(set_by(&events, "/todo/todos/0/text", 2), Some(3));
+    }
+}
