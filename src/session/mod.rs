@@ -16,6 +16,7 @@ pub use self::{
 
 pub mod absence;
 mod batch;
+pub mod bus;
 mod channel_name;
 pub mod command;
 mod event;
