@@ -21,7 +21,7 @@ use crate::{
 /// All sessions, by their ids.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sessions {
-    sessions: BTreeMap<String, Listed>,
+    by_id: BTreeMap<String, Listed>,
     /// The same by their places, for pages of the list.
     places: BTreeSet<Place>,
     /// Those with somebody in them.
@@ -127,7 +127,7 @@ impl Listed {
             return;
         }
         self.offset = record.offset.0;
-        let view = View::of(&record.payload);
+        let view = View::at_front(&record.payload);
         if view.channel() != "presence" {
             self.active_ms = self.active_ms.max(record.timestamp_ms);
         }
@@ -205,7 +205,7 @@ impl Sessions {
             None => self.places.range::<Place, _>(..),
         };
         let found = places.rev().filter_map(|place| {
-            let listed = self.sessions.get(&place.id)?;
+            let listed = self.by_id.get(&place.id)?;
             asked.takes(&place.id, listed).then(|| (place.clone(), listed))
         });
         found.take(limit).collect()
@@ -217,15 +217,14 @@ impl Sessions {
     pub fn kept(&self, recent: usize) -> BTreeSet<String> {
         let newest = self.list(&Asked::default(), None, recent);
         let newest = newest.into_iter().map(|(place, _)| place.id);
-        let held = self.sessions.iter().filter(|(_, listed)| {
+        let held = self.by_id.iter().filter(|(_, listed)| {
             let session = &listed.session;
             session.exists && (session.pinned || session.share.is_some())
         });
         let mut open: Vec<String> = newest.chain(held.map(|(id, _)| id.clone())).collect();
         let mut kept = BTreeSet::new();
         while let Some(id) = open.pop() {
-            let parent =
-                self.sessions.get(&id).and_then(|listed| listed.session.parent_id.as_deref());
+            let parent = self.by_id.get(&id).and_then(|listed| listed.session.parent_id.as_deref());
             // A circle of parents ends here.
             if kept.insert(id.clone()) {
                 open.extend(parent.map(str::to_owned));
@@ -237,7 +236,7 @@ impl Sessions {
     /// Who has not been heard of since a moment, in all sessions, up to `limit`.
     #[must_use]
     pub fn silent_since(&self, ms: u64, limit: usize) -> Vec<Silent> {
-        let attended = self.attended.iter().filter_map(|id| self.sessions.get_key_value(id));
+        let attended = self.attended.iter().filter_map(|id| self.by_id.get_key_value(id));
         let present = attended.flat_map(|(id, listed)| {
             listed.present.iter().map(move |(user, heard_ms)| (id, listed, user, *heard_ms))
         });
@@ -254,12 +253,12 @@ impl Sessions {
     /// How many there are that are not deleted.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.sessions.values().filter(|listed| listed.session.exists).count()
+        self.by_id.values().filter(|listed| listed.session.exists).count()
     }
 
     /// Forgets somebody whose session takes no more events, unless they were heard of since.
     pub fn forget_user(&mut self, silent: &Silent) {
-        let Some(listed) = self.sessions.get_mut(&silent.session) else { return };
+        let Some(listed) = self.by_id.get_mut(&silent.session) else { return };
         if listed.offset == silent.offset {
             listed.present.remove(&silent.user);
         }
@@ -269,7 +268,7 @@ impl Sessions {
     /// Brings the places in line with a session, which stood at another place before.
     fn note(&mut self, id: &str, before: Option<u64>) {
         let place = |active_ms| Place { active_ms, id: id.to_owned() };
-        let listed = self.sessions.get(id);
+        let listed = self.by_id.get(id);
         let now = listed.map(|listed| listed.active_ms);
         if before != now {
             before.map(|active_ms| self.places.remove(&place(active_ms)));
@@ -287,7 +286,7 @@ impl Sessions {
 
     /// Forgets a session whose stream is gone.
     pub fn forget(&mut self, id: &str) {
-        let before = self.sessions.remove(id).map(|listed| listed.active_ms);
+        let before = self.by_id.remove(id).map(|listed| listed.active_ms);
         self.note(id, before);
     }
 }
@@ -311,11 +310,11 @@ impl OrderFold for Sessions {
         let Some(id) = told.path.strip_prefix("sessions/").filter(|id| !id.contains('/')) else {
             return;
         };
-        let before = self.sessions.get(id).map(|listed| listed.active_ms);
+        let before = self.by_id.get(id).map(|listed| listed.active_ms);
         if before.is_none() {
-            self.sessions.insert(id.to_owned(), Listed::default());
+            self.by_id.insert(id.to_owned(), Listed::default());
         }
-        if let Some(listed) = self.sessions.get_mut(id) {
+        if let Some(listed) = self.by_id.get_mut(id) {
             listed.fold(&told.record);
         }
         // A new one has no place yet, wherever it stands.
@@ -323,7 +322,7 @@ impl OrderFold for Sessions {
     }
 
     fn save(&self) -> Vec<u8> {
-        let saved = Saved { version: VERSION, sessions: &self.sessions };
+        let saved = Saved { version: VERSION, sessions: &self.by_id };
         rmp_serde::to_vec_named(&saved).unwrap_or_default()
     }
 
@@ -332,8 +331,8 @@ impl OrderFold for Sessions {
         if saved.version != VERSION {
             return None;
         }
-        let mut loaded = Self { sessions: saved.sessions, ..Self::default() };
-        let ids: Vec<_> = loaded.sessions.keys().cloned().collect();
+        let mut loaded = Self { by_id: saved.sessions, ..Self::default() };
+        let ids: Vec<_> = loaded.by_id.keys().cloned().collect();
         for id in ids {
             loaded.note(&id, None);
         }

@@ -11,6 +11,7 @@ pub use self::{
     executor::{CommandError, Done, Executor},
     filter::{Filter, FilterError},
     ids::Ids,
+    keep::KeepStates,
     view::{Stored, View},
 };
 
@@ -23,6 +24,7 @@ mod event;
 mod executor;
 mod filter;
 mod ids;
+mod keep;
 pub mod list;
 pub mod projections;
 mod view;

@@ -215,7 +215,11 @@ impl Live {
                 match self.app.log().read_order(self.at, limit).await {
                     Ok(page) => match self.wanted(page, tail) {
                         Some(sent) => return sent,
-                        None => continue,
+                        None => {
+                            // Many pages may hold nothing for this client.
+                            tokio::task::yield_now().await;
+                            continue;
+                        }
                     },
                     Err(error) => return self.failed(&error),
                 }
