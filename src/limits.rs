@@ -169,10 +169,16 @@ pub const PRESENCE_LASTS: Duration = Duration::from_secs(30);
 pub const PRESENCE_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Users who leave in one look, so that others wait for none.
 pub const PRESENCE_LEFT_AT_ONCE: usize = 1_000;
+/// Times a page of the list is made anew where streams in it were deleted as such.
+pub const LIST_TRIES_MAX: usize = 8;
 /// Recent sessions that a trimmed list can be asked to keep.
 pub const SESSIONS_KEPT_MAX: usize = 10_000;
 /// How often a state over all streams is caught up where nobody asks for it.
 pub const ORDER_VIEW_EVERY: Duration = Duration::from_millis(200);
+/// Records that one looks at in a moment; where more come in than that, whoever can waits.
+pub const ORDER_NEAR: u64 = 20_000;
+/// The list of sessions is saved at most this often before records go.
+pub const ORDER_SAVED_WITHIN: Duration = Duration::from_secs(20);
 /// Records after which it is saved: what a restart folds at most.
 pub const ORDER_CHECKPOINT_EVERY: u64 = 50_000;
 /// Subscriptions of a server: each is looked at for every stream that changes.

@@ -68,6 +68,7 @@ fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(paths::STREAMS, get(native::streams::list).post(native::append::message))
         .route(paths::SESSIONS, get(native::sessions::list))
+        .route(paths::BUS, get(native::channels::bus))
         .route(paths::CHANNELS, get(native::channels::events))
         .route(paths::CHANNEL, get(native::channels::one))
         .route(paths::SESSION_EVENTS, get(native::events::of_path).post(native::append::to_path))

@@ -14,7 +14,7 @@ use crate::{
     log::{Log, StreamPath, StreamSpec},
     projection::{OrderView, Views},
     session::{
-        CommandError, Done, Executor, Ids, Maker, command::Command, list::Sessions,
+        CommandError, Done, Executor, Ids, KeepStates, Maker, command::Command, list::Sessions,
         projections::Projections,
     },
     subscription::Subscriptions,
@@ -43,7 +43,7 @@ impl App {
     #[must_use]
     pub fn new(log: Log, subscriptions: Subscriptions) -> Self {
         let (views, sessions) = (Views::new(log.clone()), OrderView::new(log.clone()));
-        log.set_trim_guard(Box::new(views.save_first("sessions/")));
+        log.set_trim_guard(Box::new(KeepStates::new(&views, &sessions)));
         let executor = Executor::new(log.clone(), views.clone());
         Self {
             log,

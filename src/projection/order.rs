@@ -49,6 +49,7 @@ impl<F> Clone for OrderView<F> {
 struct At<F> {
     position: Position,
     saved: Position,
+    saved_ms: u64,
     fold: F,
 }
 
@@ -69,11 +70,38 @@ impl<F: OrderFold> OrderView<F> {
         Ok(show(&mut current.fold, current.position))
     }
 
+    /// The same, unless many records lie between the state and now: `None` then. For whoever can
+    /// as well look later, and must not slow down those who write.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn read_if_near<T>(
+        &self,
+        show: impl FnOnce(&mut F, Position) -> T,
+    ) -> Result<Option<T>, ReadError> {
+        let mut at = self.at.lock().await;
+        let tail = *self.log.watch_order().borrow();
+        let reached = at.as_ref().map_or(Position(0), |at| at.position);
+        if at.is_some() && tail.0.saturating_sub(reached.0) > limits::ORDER_NEAR {
+            return Ok(None);
+        }
+        let current = self.caught_up(&mut at).await?;
+        Ok(Some(show(&mut current.fold, current.position)))
+    }
+
     /// Keeps the state caught up and saved; the server runs it as a task and stops it by dropping
-    /// it.
+    /// it. While records come in by the hundred thousand it waits: whoever asks is caught up then.
     pub async fn run(self) {
         let mut moved = self.log.watch_order();
+        let mut before = *moved.borrow();
         loop {
+            let tail = *moved.borrow_and_update();
+            let is_rush = tail.0.saturating_sub(before.0) > limits::ORDER_NEAR;
+            before = tail;
+            if is_rush {
+                self.log.clock().sleep(limits::ORDER_VIEW_EVERY).await;
+                continue;
+            }
             let pause = match self.step().await {
                 Ok(()) => limits::ORDER_VIEW_EVERY,
                 Err(error) => {
@@ -94,11 +122,30 @@ impl<F: OrderFold> OrderView<F> {
         if current.position.0.saturating_sub(current.saved.0) < limits::ORDER_CHECKPOINT_EVERY {
             return Ok(());
         }
+        self.save(current).await
+    }
+
+    /// Saves the state, unless that was done a moment ago: before records go, and on stopping.
+    ///
+    /// # Errors
+    /// The store does not answer, or refuses.
+    pub async fn save_unless_within(&self, span: Duration) -> Result<(), ReadError> {
+        let mut at = self.at.lock().await;
+        let current = self.caught_up(&mut at).await?;
+        let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let is_saved = current.saved == current.position
+            || self.log.clock().now_ms() < current.saved_ms.saturating_add(span_ms);
+        if is_saved { Ok(()) } else { self.save(current).await }
+    }
+
+    async fn save(&self, current: &mut At<F>) -> Result<(), ReadError> {
         let (position, bytes) = (current.position, current.fold.save());
-        current.saved = position;
         let Some(path) = Self::path() else { return Ok(()) };
         self.begin(&path).await?;
-        checkpoint::save(&self.log, &path, &Checkpoint { offset: Offset(position.0), bytes }).await
+        let saved = Checkpoint { offset: Offset(position.0), bytes };
+        checkpoint::save(&self.log, &path, &saved, false).await?;
+        (current.saved, current.saved_ms) = (position, self.log.clock().now_ms());
+        Ok(())
     }
 
     /// Catches up page by page. A page that is half folded is folded to its end before anything
@@ -116,6 +163,10 @@ impl<F: OrderFold> OrderView<F> {
                 current.fold.fold(told);
             }
             current.position = if page.next > current.position { page.next } else { tail };
+            // A long fold that never waits for the store would keep others from running.
+            if current.position < tail {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(current)
     }
@@ -131,7 +182,12 @@ impl<F: OrderFold> OrderView<F> {
         let found = found.filter(|found| found.offset.0 <= tail.0);
         let loaded =
             found.and_then(|found| Some((Position(found.offset.0), F::load(&found.bytes)?)));
-        Ok(loaded.map_or_else(At::empty, |(position, fold)| At { position, saved: position, fold }))
+        Ok(loaded.map_or_else(At::empty, |(position, fold)| At {
+            position,
+            saved: position,
+            saved_ms: 0,
+            fold,
+        }))
     }
 
     /// The stream whose checkpoints these are; it has no records.
@@ -151,6 +207,6 @@ impl<F: OrderFold> OrderView<F> {
 
 impl<F: OrderFold> At<F> {
     fn empty() -> Self {
-        Self { position: Position(0), saved: Position(0), fold: F::default() }
+        Self { position: Position(0), saved: Position(0), saved_ms: 0, fold: F::default() }
     }
 }

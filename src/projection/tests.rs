@@ -159,9 +159,15 @@ async fn a_checkpoint_is_of_one_stream_and_whole_or_none() {
     // One that was not finished is none.
     bench.append("t", 1..=LONG).await;
     bench.state("t").await;
-    bench.log.save_checkpoint(&stream("t"), "views/0", "half".into()).await.unwrap();
-    let anew = Views::<Joined>::new(bench.log.clone());
-    let folded = anew.read(&stream("t"), |state, _| state.clone()).await.unwrap();
+    let opened = async || {
+        let anew = Views::<Joined>::new(bench.log.clone());
+        anew.read(&stream("t"), |state, _| state.clone()).await.unwrap()
+    };
+    // The next one goes to the other slot, and is no checkpoint before its head is written.
+    bench.log.save_checkpoint(&stream("t"), "views/1/0", "half".into()).await.unwrap();
+    assert_eq!((opened().await.text, opened().await.folded), (numbers(LONG), 0));
+    bench.log.save_checkpoint(&stream("t"), "views/0/0", "half".into()).await.unwrap();
+    let folded = opened().await;
     assert_eq!((folded.text, folded.folded as u64), (numbers(LONG), LONG));
 }
 
@@ -187,7 +193,7 @@ async fn a_large_state_is_saved_in_many_records() {
     bench.append("s", 1..=limits::CHECKPOINT_EVERY).await;
     text.push_str(&numbers(limits::CHECKPOINT_EVERY));
     bench.state("s").await;
-    assert!(bench.log.checkpoint(&stream("s"), "views/1").await.unwrap().is_some());
+    assert!(bench.log.checkpoint(&stream("s"), "views/0/1").await.unwrap().is_some());
     let anew = Views::<Joined>::new(bench.log.clone());
     let opened = anew.read(&stream("s"), |state, _| state.clone()).await.unwrap();
     assert!(opened.text == text && opened.folded == 0, "{}", opened.folded);
@@ -217,6 +223,29 @@ async fn what_retention_has_taken_is_still_in_the_state() {
 }
 
 #[tokio::test]
+async fn a_state_in_memory_that_is_behind_what_is_kept_goes_on_from_the_checkpoint() {
+    let bench = Bench::new();
+    bench.log.set_trim_guard(Box::new(bench.views.save_first("s")));
+    bench.append("s", 1..=2).await;
+    assert_eq!(bench.state("s").await.1, 2);
+    bench.append("s", 3..=5).await;
+    bench.clock.advance(limits::RETENTION_DEFAULT + Duration::from_secs(1));
+    bench.append("s", 6..=7).await;
+    bench.log.sweep().await.unwrap();
+    assert_eq!(bench.log.info(&stream("s")).await.unwrap().earliest, Offset(6));
+    let (state, at) = bench.state("s").await;
+    assert_eq!((state.text, at), (numbers(7), 7));
+    // Between the checkpoint and the tail every state is known, before it none.
+    bench.append("s", 8..=9).await;
+    let at = async |offset| {
+        bench.views.read_at(&stream("s"), Offset(offset), |state| state.text.clone()).await
+    };
+    assert_eq!((at(8).await, at(9).await), (Ok(numbers(8)), Ok(numbers(9))));
+    assert!(matches!(at(6).await, Err(ReadError::Trimmed { .. })), "{:?}", at(6).await);
+    assert_eq!(bench.views.known_from(&stream("s")).await, Ok(Offset(7)));
+}
+
+#[tokio::test]
 async fn a_checkpoint_is_compared_with_a_replay_and_made_anew() {
     let bench = Bench::new();
     bench.append("s", 1..=LONG).await;
@@ -226,7 +255,7 @@ async fn a_checkpoint_is_compared_with_a_replay_and_made_anew() {
     bench.append("s", LONG + 1..=LONG + 1).await;
     assert_eq!(bench.views.check(&path).await, Ok(Checked::Same));
     let wrong = checkpoint::Checkpoint { offset: Offset(LONG), bytes: b"v1:1,2,".to_vec() };
-    checkpoint::save(&bench.log, &path, &wrong).await.unwrap();
+    checkpoint::save(&bench.log, &path, &wrong, true).await.unwrap();
     let differs = Checked::Differs { offset: Offset(LONG) };
     assert_eq!(bench.views.check(&path).await, Ok(differs));
     bench.views.rebuild(&path).await.unwrap();

@@ -40,6 +40,8 @@ impl<F> Clone for Views<F> {
 pub(super) struct Inner<F> {
     pub(super) log: Log,
     live: Lock<HashMap<Arc<str>, Arc<View<F>>>>,
+    /// Held while a checkpoint is saved: two of one stream must not be written into each other.
+    saving: Mutex<()>,
 }
 
 /// The state of one stream.
@@ -74,7 +76,7 @@ impl<F: Fold> Views<F> {
     /// States of the streams of a log.
     #[must_use]
     pub fn new(log: Log) -> Self {
-        Self { inner: Arc::new(Inner { log, live: Lock::default() }) }
+        Self { inner: Arc::new(Inner { log, live: Lock::default(), saving: Mutex::new(()) }) }
     }
 
     /// Shows the state of a stream at its tail. Whoever looks meanwhile waits.
@@ -86,9 +88,12 @@ impl<F: Fold> Views<F> {
         path: &StreamPath,
         show: impl FnOnce(&F, Offset) -> T,
     ) -> Result<T, ReadError> {
-        let info = self.inner.log.info(path).await?;
+        // Nothing is held for a stream that is not there.
+        self.inner.log.info(path).await?;
         let view = self.view(path);
         let mut at = view.at.lock().await;
+        // Asked again where nobody else moves the state: one of later is not taken for foreign.
+        let info = self.inner.log.info(path).await?;
         let current = match at.take().filter(|at| at.epoch == info.epoch) {
             Some(current) => current,
             None => self.inner.open(path, &info).await?,
@@ -141,11 +146,25 @@ impl<F: Fold> Views<F> {
         let saved = self.inner.open(path, &info).await?;
         let known = [live, Some(saved)].into_iter().flatten().filter(|at| at.offset <= offset);
         let start = known.max_by_key(|at| at.offset).unwrap_or_else(|| At::empty(&info));
-        // Behind what is kept the state is that of its tail; before it there is none to be had.
-        if start.offset < offset && offset < info.earliest && offset < info.tail {
+        // A state that lacks records is only shown at the tail, where there is no other.
+        let is_whole = start.offset.plus(1) >= info.earliest || start.offset == offset;
+        if !is_whole && offset < info.tail {
             return Err(ReadError::Trimmed { earliest: info.earliest });
         }
         self.inner.caught_up(path, start, offset).await
+    }
+
+    /// The first offset at which the state of a stream is known for certain.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn known_from(&self, path: &StreamPath) -> Result<Offset, ReadError> {
+        let info = self.inner.log.info(path).await?;
+        if info.earliest <= Offset(1) {
+            return Ok(Offset::ZERO);
+        }
+        let saved = self.inner.open(path, &info).await?.offset;
+        Ok(if saved.plus(1) >= info.earliest { saved } else { info.tail })
     }
 
     /// Keeps a stream's state in memory until the pin is dropped.
@@ -279,15 +298,43 @@ impl<F: Fold> Inner<F> {
                         tokio::task::yield_now().await;
                     }
                 }
-                // What is gone is in the checkpoint, or gone for every reader.
+                // What is gone is in a checkpoint that was saved before, or gone for everybody.
                 Err(ReadError::Trimmed { earliest }) => {
-                    at.offset = Offset(earliest.0.saturating_sub(1)).min(until);
+                    let saved = self.saved_between(path, at.offset, until).await?;
+                    match saved {
+                        Some((offset, fold)) => (at.offset, at.fold) = (offset, fold),
+                        None => at.offset = Offset(earliest.0.saturating_sub(1)).min(until),
+                    }
                 }
                 Err(ReadError::Lost { to, .. }) => at.offset = to.min(until),
                 Err(error) => return Err(error),
             }
         }
         Ok(at)
+    }
+
+    /// The checkpoint, if it lies behind one place and not behind another.
+    async fn saved_between(
+        &self,
+        path: &StreamPath,
+        after: Offset,
+        until: Offset,
+    ) -> Result<Option<(Offset, F)>, ReadError> {
+        let found = checkpoint::load(&self.log, path).await?;
+        let found = found.filter(|found| found.offset > after && found.offset <= until);
+        Ok(found.and_then(|found| Some((found.offset, F::load(&found.bytes)?))))
+    }
+
+    /// Saves a state, unless a later one is saved already.
+    pub(super) async fn save(
+        &self,
+        path: &StreamPath,
+        at: &At<F>,
+        replace: bool,
+    ) -> Result<(), ReadError> {
+        let saved = Checkpoint { offset: at.offset, bytes: at.fold.save() };
+        let _saving = self.saving.lock().await;
+        checkpoint::save(&self.log, path, &saved, replace).await
     }
 
     /// Saves a state that has come far since it was saved.
@@ -297,10 +344,9 @@ impl<F: Fold> Inner<F> {
         if at.offset.0.saturating_sub(at.saved.0) < enough {
             return;
         }
-        let (offset, bytes) = (at.offset, at.fold.save());
-        // Noted first: where it fails, the next try is as far away as after a success.
-        at.saved = offset;
-        let saved = checkpoint::save(&self.log, path, &Checkpoint { offset, bytes }).await;
+        // One that is given up halfway is tried again by the next.
+        let saved = self.save(path, at, false).await;
+        at.saved = at.offset;
         if let Err(error) = saved {
             tracing::warn!(%path, %error, "no checkpoint was saved");
         }

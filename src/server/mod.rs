@@ -217,6 +217,12 @@ impl Running {
         self.abort.cancel();
         self.tasks.until_disconnected().await;
         self.tasks.stop_services().await;
+        // What was folded is saved where that is quickly done; the log has it all.
+        let sessions = self.app.sessions().save_unless_within(Duration::ZERO);
+        if let Some(Err(error)) = self.step("sessions", limits::STOP_READERS_WITHIN, sessions).await
+        {
+            tracing::warn!(%error, "the list of sessions was not saved");
+        }
         let closed = self.step("store", limits::STOP_STORE_WITHIN, self.log.stop()).await;
         let closed = closed.context("the store did not close in time")?;
         closed.context("closing the store")?;

@@ -4,19 +4,23 @@
 //! Invariant: the event is appended only where nothing has happened in the session since it was
 //! decided, so nobody leaves who has just been heard of.
 
+use std::sync::Arc;
+
 use super::{
     EventBatch, Ids, Maker, Rules,
     list::{Sessions, Silent},
 };
 use crate::{
     limits,
-    log::{Append, AppendError, Log, Offset, ReadError, StreamPath},
+    log::{Append, AppendError, JSON, Log, Offset, ReadError, StreamPath},
     projection::OrderView,
 };
 
 /// Looks for ever who is gone; the server runs it as a task and stops it by dropping it.
 pub async fn run(log: Log, sessions: OrderView<Sessions>) {
     let ids = Ids::default();
+    // After a start everybody has the time to be heard of again.
+    log.clock().sleep(limits::PRESENCE_LASTS).await;
     loop {
         log.clock().sleep(limits::PRESENCE_LOOK_EVERY).await;
         if let Err(error) = look(&log, &sessions, &ids).await {
@@ -39,21 +43,28 @@ pub async fn look(
     let silent =
         |sessions: &mut Sessions, _| sessions.silent_since(since_ms, limits::PRESENCE_LEFT_AT_ONCE);
     let mut left = 0;
-    for silent in sessions.read(silent).await? {
+    for silent in sessions.read_if_near(silent).await?.unwrap_or_default() {
         match leave(log, ids, &silent).await {
             Ok(()) => left += 1,
-            // Something happened meanwhile; the next look knows what. A stream that is closed or
-            // gone has nobody in it who could be told.
+            // Something happens at this moment; once it is durable the next look knows what.
+            Err(AppendError::Mismatch(_)) => {
+                if let Ok(path) = StreamPath::session(&silent.session) {
+                    drop(log.settled(&path).await);
+                }
+            }
+            // There is nobody in it who could be told.
             Err(
-                AppendError::Mismatch(_)
-                | AppendError::NoStream(_)
+                AppendError::NoStream(_)
                 | AppendError::Gone(_)
-                | AppendError::Closed(_),
+                | AppendError::Closed(_)
+                | AppendError::ContentType(_),
             ) => {
                 let forget = |sessions: &mut Sessions, _| sessions.forget_user(&silent);
                 sessions.read(forget).await?;
             }
-            Err(error) => return Err(ReadError::Unavailable(error.to_string().into())),
+            Err(error) => {
+                tracing::warn!(session = silent.session, %error, "who is gone was not told");
+            }
         }
     }
     Ok(left)
@@ -70,6 +81,11 @@ async fn leave(log: &Log, ids: &Ids, silent: &Silent) -> Result<(), AppendError>
         return Ok(());
     }
     let (_, records) = batch.finish();
-    let append = Append { records, expected: Some(Offset(silent.offset)), ..Append::default() };
+    let append = Append {
+        records,
+        expected: Some(Offset(silent.offset)),
+        content_type: Some(Arc::from(JSON)),
+        ..Append::default()
+    };
     log.append(&path, append).await.map(drop)
 }

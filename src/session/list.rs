@@ -14,14 +14,18 @@ use super::{
 };
 use crate::{
     limits,
-    log::Told,
+    log::{Record, Told},
     projection::{OrderFold, Projection},
 };
 
 /// All sessions, by their ids.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sessions {
-    sessions: BTreeMap<String, Listed>,
+    by_id: BTreeMap<String, Listed>,
+    /// The same by their places, for pages of the list.
+    places: BTreeSet<Place>,
+    /// Those with somebody in them.
+    attended: BTreeSet<String>,
 }
 
 /// A session in the list.
@@ -114,6 +118,36 @@ impl Standing {
 }
 
 impl Listed {
+    fn fold(&mut self, record: &Record) {
+        // Its stream was deleted and made anew where the offsets begin again.
+        if record.offset.0 == 1 && self.offset > 0 {
+            *self = Self::default();
+        }
+        if record.offset.0 <= self.offset {
+            return;
+        }
+        self.offset = record.offset.0;
+        let view = View::at_front(&record.payload);
+        if view.channel() != "presence" {
+            self.active_ms = self.active_ms.max(record.timestamp_ms);
+        }
+        // Most events are about messages, and need not be read for this.
+        let kind = view.kind();
+        let is_told =
+            ["session.", "turn.", "presence."].iter().any(|front| kind.starts_with(front));
+        if is_told || !self.session.exists {
+            let stored = Stored {
+                offset: record.offset.0,
+                timestamp_ms: record.timestamp_ms,
+                payload: &record.payload,
+            };
+            if let Some(event) = Event::read(&stored) {
+                self.session.apply(&event);
+                self.hear(&event, record.timestamp_ms);
+            }
+        }
+    }
+
     /// Notes who is there. The time is the server's: a client's clock may be wrong.
     fn hear(&mut self, event: &Event<'_>, now_ms: u64) {
         let user = match &event.known {
@@ -166,16 +200,15 @@ impl Sessions {
         after: Option<&Place>,
         limit: usize,
     ) -> Vec<(Place, &Listed)> {
-        let mut found: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(id, listed)| asked.takes(id, listed))
-            .map(|(id, listed)| (Place { active_ms: listed.active_ms, id: id.clone() }, listed))
-            .filter(|(place, _)| after.is_none_or(|after| place < after))
-            .collect();
-        found.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
-        found.truncate(limit);
-        found
+        let places = match after {
+            Some(after) => self.places.range(..after),
+            None => self.places.range::<Place, _>(..),
+        };
+        let found = places.rev().filter_map(|place| {
+            let listed = self.by_id.get(&place.id)?;
+            asked.takes(&place.id, listed).then(|| (place.clone(), listed))
+        });
+        found.take(limit).collect()
     }
 
     /// The ids that stay when the list is trimmed: the `recent` newest, those that are pinned or
@@ -184,15 +217,14 @@ impl Sessions {
     pub fn kept(&self, recent: usize) -> BTreeSet<String> {
         let newest = self.list(&Asked::default(), None, recent);
         let newest = newest.into_iter().map(|(place, _)| place.id);
-        let held = self.sessions.iter().filter(|(_, listed)| {
+        let held = self.by_id.iter().filter(|(_, listed)| {
             let session = &listed.session;
             session.exists && (session.pinned || session.share.is_some())
         });
         let mut open: Vec<String> = newest.chain(held.map(|(id, _)| id.clone())).collect();
         let mut kept = BTreeSet::new();
         while let Some(id) = open.pop() {
-            let parent =
-                self.sessions.get(&id).and_then(|listed| listed.session.parent_id.as_deref());
+            let parent = self.by_id.get(&id).and_then(|listed| listed.session.parent_id.as_deref());
             // A circle of parents ends here.
             if kept.insert(id.clone()) {
                 open.extend(parent.map(str::to_owned));
@@ -204,7 +236,8 @@ impl Sessions {
     /// Who has not been heard of since a moment, in all sessions, up to `limit`.
     #[must_use]
     pub fn silent_since(&self, ms: u64, limit: usize) -> Vec<Silent> {
-        let present = self.sessions.iter().flat_map(|(id, listed)| {
+        let attended = self.attended.iter().filter_map(|id| self.by_id.get_key_value(id));
+        let present = attended.flat_map(|(id, listed)| {
             listed.present.iter().map(move |(user, heard_ms)| (id, listed, user, *heard_ms))
         });
         let silent = present.filter(|(.., heard_ms)| *heard_ms <= ms).take(limit);
@@ -220,20 +253,41 @@ impl Sessions {
     /// How many there are that are not deleted.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.sessions.values().filter(|listed| listed.session.exists).count()
+        self.by_id.values().filter(|listed| listed.session.exists).count()
     }
 
     /// Forgets somebody whose session takes no more events, unless they were heard of since.
     pub fn forget_user(&mut self, silent: &Silent) {
-        let Some(listed) = self.sessions.get_mut(&silent.session) else { return };
+        let Some(listed) = self.by_id.get_mut(&silent.session) else { return };
         if listed.offset == silent.offset {
             listed.present.remove(&silent.user);
+        }
+        self.note(&silent.session, None);
+    }
+
+    /// Brings the places in line with a session, which stood at another place before.
+    fn note(&mut self, id: &str, before: Option<u64>) {
+        let place = |active_ms| Place { active_ms, id: id.to_owned() };
+        let listed = self.by_id.get(id);
+        let now = listed.map(|listed| listed.active_ms);
+        if before != now {
+            before.map(|active_ms| self.places.remove(&place(active_ms)));
+            now.map(|active_ms| self.places.insert(place(active_ms)));
+        }
+        let is_attended = listed.is_some_and(|listed| !listed.present.is_empty());
+        if is_attended != self.attended.contains(id) {
+            if is_attended {
+                self.attended.insert(id.to_owned());
+            } else {
+                self.attended.remove(id);
+            }
         }
     }
 
     /// Forgets a session whose stream is gone.
     pub fn forget(&mut self, id: &str) {
-        self.sessions.remove(id);
+        let before = self.by_id.remove(id).map(|listed| listed.active_ms);
+        self.note(id, before);
     }
 }
 
@@ -256,47 +310,33 @@ impl OrderFold for Sessions {
         let Some(id) = told.path.strip_prefix("sessions/").filter(|id| !id.contains('/')) else {
             return;
         };
-        let record = &told.record;
-        if !self.sessions.contains_key(id) {
-            self.sessions.insert(id.to_owned(), Listed::default());
+        let before = self.by_id.get(id).map(|listed| listed.active_ms);
+        if before.is_none() {
+            self.by_id.insert(id.to_owned(), Listed::default());
         }
-        let Some(listed) = self.sessions.get_mut(id) else { return };
-        // Its stream was deleted and made anew where the offsets begin again.
-        if record.offset.0 == 1 && listed.offset > 0 {
-            *listed = Listed::default();
+        if let Some(listed) = self.by_id.get_mut(id) {
+            listed.fold(&told.record);
         }
-        if record.offset.0 <= listed.offset {
-            return;
-        }
-        listed.offset = record.offset.0;
-        let view = View::of(&record.payload);
-        if view.channel() != "presence" {
-            listed.active_ms = listed.active_ms.max(record.timestamp_ms);
-        }
-        // Most events are about messages, and need not be read for this.
-        let is_told = view.kind().starts_with("session.") || view.kind().starts_with("turn.");
-        let is_presence = view.kind().starts_with("presence.");
-        if is_told || is_presence || !listed.session.exists {
-            let stored = Stored {
-                offset: record.offset.0,
-                timestamp_ms: record.timestamp_ms,
-                payload: &record.payload,
-            };
-            if let Some(event) = Event::read(&stored) {
-                listed.session.apply(&event);
-                listed.hear(&event, record.timestamp_ms);
-            }
-        }
+        // A new one has no place yet, wherever it stands.
+        self.note(id, before);
     }
 
     fn save(&self) -> Vec<u8> {
-        let saved = Saved { version: VERSION, sessions: &self.sessions };
+        let saved = Saved { version: VERSION, sessions: &self.by_id };
         rmp_serde::to_vec_named(&saved).unwrap_or_default()
     }
 
     fn load(bytes: &[u8]) -> Option<Self> {
         let saved: Saved<BTreeMap<String, Listed>> = rmp_serde::from_slice(bytes).ok()?;
-        (saved.version == VERSION).then_some(Self { sessions: saved.sessions })
+        if saved.version != VERSION {
+            return None;
+        }
+        let mut loaded = Self { by_id: saved.sessions, ..Self::default() };
+        let ids: Vec<_> = loaded.by_id.keys().cloned().collect();
+        for id in ids {
+            loaded.note(&id, None);
+        }
+        Some(loaded)
     }
 }
 
@@ -307,7 +347,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::log::{Offset, Position, Record};
+    use crate::log::{Offset, Position};
 
     fn told(id: &str, offset: u64, kind: &str, data: &serde_json::Value) -> Told {
         let event =

@@ -11,17 +11,20 @@ pub use self::{
     executor::{CommandError, Done, Executor},
     filter::{Filter, FilterError},
     ids::Ids,
+    keep::KeepStates,
     view::{Stored, View},
 };
 
 pub mod absence;
 mod batch;
+pub mod bus;
 mod channel_name;
 pub mod command;
 mod event;
 mod executor;
 mod filter;
 mod ids;
+mod keep;
 pub mod list;
 pub mod projections;
 mod view;

@@ -64,6 +64,14 @@ impl<'a> View<'a> {
         found.unwrap_or(Self { channel: Cow::Borrowed(PLAIN), kind: Cow::Borrowed(PLAIN) })
     }
 
+    /// The same of what the front of a record says, however the rest of it looks. Enough for whom
+    /// a rare record in a foreign form may be one without an envelope.
+    #[must_use]
+    pub fn at_front(payload: &'a [u8]) -> Self {
+        let plain = || Self { channel: Cow::Borrowed(PLAIN), kind: Cow::Borrowed(PLAIN) };
+        scan(payload).unwrap_or_else(plain)
+    }
+
     /// Its channel.
     #[must_use]
     pub fn channel(&self) -> &str {

@@ -46,6 +46,8 @@ pub const EVENTS: &str = "/api/events/{*path}";
 pub const FOLLOW: &str = "/api/follow/{*path}";
 /// Events of several streams as they come.
 pub const CHANNELS: &str = "/api/events";
+/// Events of all sessions, as the clients of a coding agent know them.
+pub const BUS: &str = "/event";
 /// Events of the streams that one name stands for.
 pub const CHANNEL: &str = "/api/channels/{name}/stream";
 /// Events of a session.

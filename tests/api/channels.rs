@@ -141,3 +141,45 @@ async fn deleted_streams_and_the_server_s_own_are_not_told_of() {
     let (ids, _) = told(&read(&app, "channels=*&cursor=0", None).await);
     assert_eq!(ids, ["2", "3", "4"]);
 }
+
+#[tokio::test]
+async fn the_bus_of_a_coding_agent_has_types_and_properties() {
+    let app = TestApp::new();
+    three_kinds(&app).await;
+    let mut live = app.follow("/event").await;
+    let mut next = async || {
+        let frame = live.frame().await.unwrap();
+        frame.split_once("data: ").unwrap().1.to_owned()
+    };
+    assert_eq!(next().await, r#"{"type":"server.connected","properties":{}}"#);
+    app.post("/api/sessions/s/messages", r#"{"id":"m1","text":"hello"}"#).await;
+    assert_eq!(app.post("/api/sessions", r#"{"id":"s","title":"T"}"#).await.status, 201);
+    assert_eq!(
+        app.post("/api/sessions/s/messages", r#"{"id":"m1","text":"hello"}"#).await.status,
+        200
+    );
+    let mut types = Vec::new();
+    for _ in 0..5 {
+        let event: serde_json::Value = serde_json::from_str(&next().await).unwrap();
+        assert_eq!(event["properties"]["sessionID"], "s", "{event}");
+        let status = event["properties"]["status"]["type"].as_str().unwrap_or_default();
+        types.push(format!("{} {status}", event["type"].as_str().unwrap()).trim().to_owned());
+    }
+    let expected = [
+        "session.created",
+        "message.created",
+        "turn.started",
+        "session.status busy",
+        "message.created",
+    ];
+    assert_eq!(types, expected);
+    let part = r#"{"type":"message.part.updated","properties":{"part":{"id":"p","messageID":"m2","type":"text","text":"hi"},"delta":"hi"}}"#;
+    assert_eq!(app.post("/api/sessions/s/events", part).await.status, 200);
+    let shown = next().await;
+    assert!(
+        shown.ends_with(r#""delta":"hi"}}"#) && shown.contains(r#""part":{"id":"p""#),
+        "{shown}"
+    );
+    app.clock.advance(scrollback::limits::HEARTBEAT_EVERY);
+    assert_eq!(next().await, r#"{"type":"server.heartbeat","properties":{}}"#);
+}

@@ -1,9 +1,12 @@
 //! The list across sessions: `GET /api/sessions`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use insta::assert_snapshot;
-use scrollback::session::absence;
+use scrollback::{
+    session::absence,
+    store::{faulty::FaultyStore, memory::MemoryStore},
+};
 use serde_json::json;
 
 use crate::util::TestApp;
@@ -132,6 +135,55 @@ async fn who_is_not_heard_of_for_half_a_minute_leaves_by_an_event() {
     assert_eq!(app.request("POST", "/api/close/sessions/s").await.status, 200);
     app.clock.advance(Duration::from_secs(60));
     assert_eq!((look().await, look().await), (0, 0));
+}
+
+#[tokio::test]
+async fn what_retention_has_taken_is_still_in_the_list_after_a_restart() {
+    let store = Arc::new(MemoryStore::default());
+    let app = TestApp::over(store.clone(), |app| app);
+    begin(&app, "s", json!({"title": "Old", "model": "m"})).await;
+    app.pass(scrollback::limits::RETENTION_DEFAULT).await;
+    tell(&app, "s", "message.note", json!({})).await;
+    app.pass(Duration::from_secs(60)).await;
+    let again = TestApp::over(store, |app| app);
+    let earliest = again.get("/api/streams/sessions/s").await.json()["earliest"].clone();
+    assert_eq!(earliest, 2);
+    let listed = again.get("/api/sessions").await.json()["sessions"][0].clone();
+    assert_eq!((&listed["title"], &listed["model"]), (&json!("Old"), &json!("m")));
+    let state = again.get("/api/sessions/s/state?projections=session").await.json();
+    assert_eq!(state["projections"]["session"]["title"], "Old");
+}
+
+#[tokio::test]
+async fn nobody_is_forgotten_because_others_are_busy_and_no_text_is_written_into() {
+    let store = FaultyStore::over(Arc::new(MemoryStore::default()));
+    let app = TestApp::over(store.clone(), |app| app);
+    let ids = scrollback::session::Ids::default();
+    let look = async || absence::look(app.app.log(), app.app.sessions(), &ids).await.unwrap();
+    tell(&app, "s", "presence.joined", json!({"userId": "u1"})).await;
+    let text =
+        axum::http::Request::put("/v1/stream/sessions/text").header("content-type", "text/plain");
+    let event = r#"{"id":"1","channel":"presence","type":"presence.joined","timestamp":1,"data":{"userId":"u2"}}"#;
+    assert_eq!(app.send(text.body(event.into()).unwrap()).await.status, 201);
+    app.clock.advance(Duration::from_secs(31));
+    // Something is on its way to the disk while it is looked.
+    store.hold();
+    let mut writing = Box::pin(app.post("/api/sessions/s/events", r#"{"channel":"x","data":1}"#));
+    assert!(futures_util::poll!(&mut writing).is_pending());
+    let looking = async {
+        let looked = look().await;
+        assert_eq!(looked, 0);
+    };
+    let releasing = async {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        store.release();
+    };
+    tokio::join!(looking, releasing);
+    assert_eq!(writing.await.status, 200);
+    assert_eq!(look().await, 1, "the one in the session leaves");
+    assert_eq!(app.get("/v1/stream/sessions/text").await.text(), event);
 }
 
 #[tokio::test]

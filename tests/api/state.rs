@@ -191,8 +191,9 @@ async fn where_the_event_is_no_longer_looked_at_the_answer_says_so() {
     app.pass(std::time::Duration::from_secs(1)).await;
     let answer = app.blame("s", "pointer=/todo/todos/0/text").await;
     assert_eq!((&answer["cut"], &answer["offset"]), (&json!(true), &json!(null)), "{answer}");
-    assert_eq!(answer["scannedFrom"], 3);
-    assert_eq!(app.blame("s", "pointer=/presence").await["offset"], 4);
+    assert_eq!(answer["scannedFrom"], 4);
+    app.append("presence.joined", &json!({"userId": "bob"})).await;
+    assert_eq!(app.blame("s", "pointer=/presence").await["offset"], 5);
 }
 
 #[tokio::test]

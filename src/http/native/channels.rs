@@ -28,7 +28,7 @@ use crate::{
     },
     limits,
     log::{self, OrderPage, PageLimit, Position, ReadError, Told},
-    session::{ChannelName, Stored},
+    session::{ChannelName, Stored, bus},
     wire::{bodies::EndReason, sse},
 };
 
@@ -45,7 +45,7 @@ pub(in crate::http) async fn events(
         })?;
         names(text)?
     };
-    follow(app, &parts, names)
+    follow(app, &parts, names, Form::Whole)
 }
 
 /// `GET /api/channels/{name}/stream`.
@@ -56,7 +56,27 @@ pub(in crate::http) async fn one(
     let (mut parts, _) = request.into_parts();
     let name = path_params(&mut parts).await?.into_iter().next().unwrap_or_default();
     let names = names(&name)?;
-    follow(app, &parts, names)
+    follow(app, &parts, names, Form::Whole)
+}
+
+/// `GET /event`: all sessions, configuration and the application, as the clients of a coding agent
+/// know them.
+pub(in crate::http) async fn bus(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let (parts, _) = request.into_parts();
+    let names = names("session:*,config:*,app")?;
+    follow(app, &parts, names, Form::Bus)
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Whole, with their stream in front.
+    Whole,
+    /// As `type` and `properties`.
+    Bus,
 }
 
 fn names(text: &str) -> Result<Vec<ChannelName>, Fail> {
@@ -71,7 +91,12 @@ fn names(text: &str) -> Result<Vec<ChannelName>, Fail> {
         .map_err(|error| wrong("channels", &format!("is wrong: {error}")))
 }
 
-fn follow(app: Arc<App>, parts: &Parts, names: Vec<ChannelName>) -> Result<Response, Fail> {
+fn follow(
+    app: Arc<App>,
+    parts: &Parts,
+    names: Vec<ChannelName>,
+    form: Form,
+) -> Result<Response, Fail> {
     let params = Params::of(&parts.uri)?;
     let asked = params.number("cursor", 0..=usize::MAX)?.map(|cursor| Position(cursor as u64));
     let seen = last_event_id(&parts.headers)?;
@@ -86,8 +111,8 @@ fn follow(app: Arc<App>, parts: &Parts, names: Vec<ChannelName>) -> Result<Respo
     // A cursor from beyond the end is of another server's log: what was built from it is dropped.
     let is_foreign = asked.is_some_and(|asked| asked > tail);
     let at = if is_foreign { Position(0) } else { asked.unwrap_or(tail) };
-    let opening = opening(is_foreign);
-    let live = Live { app, names, at, moved, stays, caught_up: false, _seat: seat };
+    let opening = opening(form, is_foreign, at);
+    let live = Live { app, names, form, at, moved, stays, caught_up: false, _seat: seat };
     Ok(event_stream(frames(live, opening)))
 }
 
@@ -101,9 +126,12 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Fail> {
     })
 }
 
-fn opening(is_foreign: bool) -> Bytes {
+fn opening(form: Form, is_foreign: bool, at: Position) -> Bytes {
     let mut opening = Vec::from(sse::PREAMBLE);
-    if is_foreign {
+    if form == Form::Bus {
+        // Its clients begin anew with each connection, so they need not be told of more.
+        sse::frame(&mut opening, at.0, None, &[bus::CONNECTED]);
+    } else if is_foreign {
         let mut frames = Frames::default();
         let message = "the cursor lies beyond the end: it is of another log. Drop what was built \
                        from it; reading begins anew";
@@ -135,6 +163,7 @@ struct Place {
 struct Live {
     app: Arc<App>,
     names: Vec<ChannelName>,
+    form: Form,
     at: Position,
     moved: watch::Receiver<Position>,
     stays: bool,
@@ -161,7 +190,7 @@ fn frames(mut live: Live, opening: Bytes) -> impl Stream<Item = Result<Bytes, In
                 () = &mut stopping => live.named(sse::END, None, Some(EndReason::Shutdown)),
                 () = &mut beat => {
                     beat = clock.sleep(limits::HEARTBEAT_EVERY);
-                    live.named(sse::HEARTBEAT, Some(clock.now_ms()), None)
+                    live.heartbeat(clock.now_ms())
                 }
                 sent = live.next() => sent,
             };
@@ -186,12 +215,16 @@ impl Live {
                 match self.app.log().read_order(self.at, limit).await {
                     Ok(page) => match self.wanted(page, tail) {
                         Some(sent) => return sent,
-                        None => continue,
+                        None => {
+                            // Many pages may hold nothing for this client.
+                            tokio::task::yield_now().await;
+                            continue;
+                        }
                     },
                     Err(error) => return self.failed(&error),
                 }
             }
-            if !self.caught_up {
+            if !self.caught_up && (self.form == Form::Whole || !self.stays) {
                 self.caught_up = true;
                 let mut sent = self.named(sse::CAUGHT_UP, None, None);
                 if !self.stays {
@@ -216,6 +249,12 @@ impl Live {
         let mut any = false;
         for Told { path, record } in wanted {
             any = true;
+            if self.form == Form::Bus {
+                for event in bus::events(path, &record.payload) {
+                    frames.written(record.position.0, &event);
+                }
+                continue;
+            }
             let stored = Stored {
                 offset: record.offset.0,
                 timestamp_ms: record.timestamp_ms,
@@ -224,6 +263,15 @@ impl Live {
             frames.told(record.position.0, path, &stored);
         }
         any.then(|| Sent { bytes: frames.finish(), is_end: false })
+    }
+
+    fn heartbeat(&self, now_ms: u64) -> Sent {
+        if self.form == Form::Whole {
+            return self.named(sse::HEARTBEAT, Some(now_ms), None);
+        }
+        let mut frames = Frames::default();
+        frames.written(self.at.0, bus::HEARTBEAT);
+        Sent { bytes: frames.finish(), is_end: false }
     }
 
     fn failed(&self, error: &ReadError) -> Sent {

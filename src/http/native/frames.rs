@@ -58,6 +58,11 @@ impl Frames {
         sse::frame(&mut self.out, position, None, &parts);
     }
 
+    /// An event that is written already.
+    pub(super) fn written(&mut self, place: u64, data: &[u8]) {
+        sse::frame(&mut self.out, place, None, &[data]);
+    }
+
     /// A record, if it is wanted; whether it was.
     pub(super) fn wanted(&mut self, stored: &Stored<'_>, filter: &Filter) -> bool {
         let wanted = filter.takes_all() || filter.takes(&View::of(stored.payload));

@@ -48,7 +48,12 @@ async fn state(State(app): State<Arc<App>>, request: Request) -> Result<Response
     let (path, uri) = session(&app, request).await?;
     let params = Params::of(&uri)?;
     let names = names(&params)?;
-    let (body, offset) = match params.offset("at")? {
+    let at = match (params.offset("at")?, params.number("atTime", 0..=usize::MAX)?) {
+        (Some(_), Some(_)) => return Err(wrong("atTime", "cannot stand beside `at`")),
+        (None, Some(ms)) => Some(app.log().seek(&path, ms as u64 + 1).await?),
+        (at, None) => at,
+    };
+    let (body, offset) = match at {
         None => {
             let write = |state: &Projections, offset| (written(state, &names, offset), offset);
             app.views().read(&path, write).await?
@@ -97,8 +102,8 @@ async fn blame(State(app): State<Arc<App>>, request: Request) -> Result<Response
     };
     let value = String::from_utf8(blame.value().to_vec()).map_err(defect)?;
     let value = RawValue::from_string(value).map_err(defect)?;
-    let earliest = app.log().info(&path).await?.earliest;
-    let from = scanned_from(at, earliest, blame.value().len());
+    let known = app.views().known_from(&path).await?;
+    let from = scanned_from(at, known, blame.value().len());
     app.views().walk(&path, from, at, |state, record| blame.see(state, record)).await?;
     let by = blame.by();
     // What was never set stands there from the beginning.
@@ -120,13 +125,11 @@ async fn blame(State(app): State<Arc<App>>, request: Request) -> Result<Response
 }
 
 /// Where to begin looking for the event that set a value of so many bytes: as far back as the
-/// bounds and what is kept allow.
-fn scanned_from(at: Offset, earliest: Offset, bytes: usize) -> Offset {
+/// bounds allow and the state is known.
+fn scanned_from(at: Offset, known: Offset, bytes: usize) -> Offset {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).max(1);
     let events = limits::BLAME_EVENTS_MAX.min(limits::BLAME_BYTES_MAX / bytes).max(1);
-    // The state before the first record that is kept may not be known; the one behind it is.
-    let kept = if earliest > Offset(1) { earliest } else { Offset::ZERO };
-    Offset(at.0.saturating_sub(events)).max(kept).min(at)
+    Offset(at.0.saturating_sub(events)).max(known).min(at)
 }
 
 /// The session that a request names, which must be there and hold events, and what is asked of it.
@@ -184,14 +187,14 @@ mod tests {
 
     #[test]
     fn the_search_for_an_event_is_bounded_by_events_bytes_and_what_is_kept() {
-        let from = |at, earliest, bytes| scanned_from(Offset(at), Offset(earliest), bytes).0;
+        let from = |at, known, bytes| scanned_from(Offset(at), Offset(known), bytes).0;
         let (most, bytes) = (limits::BLAME_EVENTS_MAX, limits::BLAME_BYTES_MAX);
-        assert_eq!(from(most, 1, 4), 0);
-        assert_eq!(from(most + 5, 1, 0), 5);
-        assert_eq!(from(1_000, 1, usize::try_from(bytes / 10).unwrap()), 990);
-        assert_eq!(from(1_000, 1, usize::MAX), 999);
+        assert_eq!(from(most, 0, 4), 0);
+        assert_eq!(from(most + 5, 0, 0), 5);
+        assert_eq!(from(1_000, 0, usize::try_from(bytes / 10).unwrap()), 990);
+        assert_eq!(from(1_000, 0, usize::MAX), 999);
         assert_eq!(from(1_000, 300, 4), 300);
         assert_eq!(from(1_000, 1_001, 4), 1_000);
-        assert_eq!(from(0, 1, 4), 0);
+        assert_eq!(from(0, 0, 4), 0);
     }
 }
