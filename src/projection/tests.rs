@@ -166,9 +166,16 @@ async fn a_checkpoint_is_of_one_stream_and_whole_or_none() {
     // The next one goes to the other slot, and is no checkpoint before its head is written.
     bench.log.save_checkpoint(&stream("t"), "views/1/0", "half".into()).await.unwrap();
     assert_eq!((opened().await.text, opened().await.folded), (numbers(LONG), 0));
-    bench.log.save_checkpoint(&stream("t"), "views/0/0", "half".into()).await.unwrap();
-    let folded = opened().await;
-    assert_eq!((folded.text, folded.folded as u64), (numbers(LONG), LONG));
+    // One that is damaged is none, whether it can be unpacked or not.
+    let whole = bench.log.checkpoint(&stream("t"), "views/0/0").await.unwrap().unwrap();
+    let mut wrong = whole.to_vec();
+    let three = wrong.windows(4).position(|bytes| bytes == b",3,4").unwrap();
+    wrong[three + 1] = b'7';
+    for damaged in [wrong.into(), "half".into()] {
+        bench.log.save_checkpoint(&stream("t"), "views/0/0", damaged).await.unwrap();
+        let folded = opened().await;
+        assert_eq!((folded.text, folded.folded as u64), (numbers(LONG), LONG));
+    }
 }
 
 #[tokio::test]
@@ -303,4 +310,30 @@ async fn a_state_over_all_streams_goes_on_from_its_checkpoint() {
     let counts: Vec<_> = counts.into_iter().collect();
     let many = limits::ORDER_CHECKPOINT_EVERY + 3;
     assert_eq!(counts, [("a".to_owned(), many), ("b".to_owned(), 9)]);
+}
+
+#[tokio::test]
+async fn a_rush_of_records_is_folded_when_it_is_over_unless_somebody_asks() {
+    let bench = Bench::new();
+    let view = OrderView::<Counted>::new(bench.log.clone());
+    let folded = |state: &mut Counted, _| state.folded;
+    let mut task = Box::pin(view.clone().run());
+    let mut goes_on = async || {
+        bench.clock.advance(limits::ORDER_VIEW_EVERY);
+        for _ in 0..50 {
+            assert!(futures_util::poll!(&mut task).is_pending());
+            tokio::task::yield_now().await;
+        }
+    };
+    let rush = limits::ORDER_NEAR + 1;
+    goes_on().await;
+    for part in 0..3 {
+        bench.append("s", part * rush / 3 + 1..=(part + 1) * rush / 3).await;
+    }
+    goes_on().await;
+    assert_eq!(view.read_if_near(folded).await.unwrap(), None);
+    goes_on().await;
+    assert_eq!(view.read_if_near(folded).await.unwrap(), Some(rush));
+    bench.append("t", 1..=1).await;
+    assert_eq!(view.read(folded).await.unwrap(), rush + 1);
 }

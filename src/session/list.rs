@@ -386,6 +386,25 @@ mod tests {
     }
 
     #[test]
+    fn who_was_heard_of_since_is_not_forgotten() {
+        let here = json!({"userId": "ann"});
+        let mut sessions = folded(&[told("a", 1, "presence.joined", &here)]);
+        let silent = |sessions: &Sessions| sessions.silent_since(u64::MAX, 9);
+        let before = silent(&sessions);
+        assert_eq!(before.len(), 1);
+        sessions.fold(&told("a", 2, "presence.heartbeat", &here));
+        for silent in &before {
+            sessions.forget_user(silent);
+        }
+        let after = silent(&sessions);
+        assert_eq!(after.len(), 1);
+        for silent in &after {
+            sessions.forget_user(silent);
+        }
+        assert_eq!(silent(&sessions), []);
+    }
+
+    #[test]
     fn a_circle_of_parents_is_kept_once() {
         let sessions = folded(&[
             told("a", 1, "session.created", &json!({"parentId": "b", "pinned": true})),

@@ -138,6 +138,24 @@ async fn who_is_not_heard_of_for_half_a_minute_leaves_by_an_event() {
 }
 
 #[tokio::test]
+async fn after_a_start_everybody_has_the_time_to_be_heard_of_again() {
+    let app = TestApp::new();
+    tell(&app, "s", "presence.joined", json!({"userId": "u1"})).await;
+    app.clock.advance(Duration::from_secs(60));
+    let mut task = Box::pin(absence::run(app.app.log().clone(), app.app.sessions().clone()));
+    let mut tail_after = async |seconds| {
+        app.clock.advance(Duration::from_secs(seconds));
+        for _ in 0..50 {
+            assert!(futures_util::poll!(&mut task).is_pending());
+            tokio::task::yield_now().await;
+        }
+        app.tail().await
+    };
+    let tails = [tail_after(0).await, tail_after(29).await, tail_after(1).await];
+    assert_eq!((tails, tail_after(1).await), ([1, 1, 1], 2));
+}
+
+#[tokio::test]
 async fn what_retention_has_taken_is_still_in_the_list_after_a_restart() {
     let store = Arc::new(MemoryStore::default());
     let app = TestApp::over(store.clone(), |app| app);

@@ -10,6 +10,7 @@ mod fork;
 mod frozen;
 mod log;
 mod ops;
+mod states;
 mod store;
 mod sweep;
 mod util;
