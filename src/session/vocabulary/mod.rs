@@ -183,12 +183,6 @@ vocabulary! {
     "worker.offline" = WorkerOffline;
 }
 
-/// Whether a `type` means something here.
-#[must_use]
-pub fn is_known(kind: &str) -> bool {
-    Kind::of(kind).is_some()
-}
-
 impl KnownEvent {
     /// Reads an event by its `type` and the JSON text of its `data`. `None` where the type is
     /// unknown.
