@@ -148,7 +148,8 @@ fn list(criterion: &mut Criterion) {
         .enumerate()
         .map(|(number, record)| {
             let record = Record { offset: Offset(1), ..record };
-            Told { path: format!("sessions/s{number}").into(), record }
+            let path = format!("sessions/s{number}").into();
+            Told { path, epoch: 1, inherited: Offset(0), record }
         })
         .collect();
     let sessions = folded(&told);

@@ -147,6 +147,9 @@ pub const PRODUCER_ID_BYTES_MAX: usize = 256;
 pub const SEQ_BYTES_MAX: usize = 256;
 /// Changed streams that are remembered one by one for subscriptions; beyond it all are looked at.
 pub const TOUCHED_MAX: usize = 10_000;
+/// Forks that were made and streams that went, as far as they are remembered one by one for the
+/// list of sessions; beyond it all are looked at.
+pub const ROLL_TOLD_MAX: usize = 4_096;
 /// Times an append is decided again after a conflict before it gives up.
 pub const DECIDE_AGAIN_MAX: usize = 16;
 /// Times a command is decided again after others were first. Commands of one server stand in line,

@@ -194,7 +194,11 @@ impl Inner {
         state.meta.closed = creation.closed == Some(true);
         let created_ms = state.meta.created_ms;
         let mut write = Self::write(open, state, created_ms);
-        write.permit = permit.telling(self.touched.tell(open.path()));
+        let tell = match base {
+            Some(_) => self.tell_roll(open.path()),
+            None => self.touched.tell(open.path()),
+        };
+        write.permit = permit.telling(tell);
         let prefix = base.and_then(|base| base.prefix.as_ref());
         let records: Batch = prefix.into_iter().chain(&creation.records).cloned().collect();
         if !records.is_empty() {

@@ -19,15 +19,16 @@ pub use self::{
     fork::{Fork, Forked},
     guard::TrimGuard,
     offset::{Offset, OffsetError, Position, parse_offset},
-    order::{OrderPage, Told},
+    order::{OrderPage, Removed, Told},
     pages::{Encode, Encoded, Encoding, LivePage},
     path::{CONTROL, PathError, StreamPath, is_reserved},
     producer::{Producer, ProducerError, ProducerState},
     reader::{PAGE, Reader, Step},
+    roll::RollWatch,
     touched::{Changes, Touched},
     types::{Append, Appended, Created, Creation, JSON, NewRecord, Placed, StreamInfo, StreamSpec},
 };
-use self::{meta::StreamMeta, pages::Pages, stream::OpenStream, table::Table};
+use self::{meta::StreamMeta, pages::Pages, roll::Roll, stream::OpenStream, table::Table};
 pub use crate::store::{Page, PageLimit, Record};
 use crate::{
     clock::Clock,
@@ -57,6 +58,7 @@ mod producer;
 mod reader;
 mod remove;
 pub mod retention;
+mod roll;
 mod stream;
 pub mod sweeper;
 mod table;
@@ -94,6 +96,7 @@ struct Inner {
     table: Table,
     pages: Arc<Pages>,
     touched: Arc<Touched>,
+    roll: Roll,
     guard: OnceLock<Box<dyn TrimGuard>>,
     metrics: Arc<Metrics>,
 }
@@ -117,6 +120,7 @@ impl Log {
                 table,
                 pages,
                 touched,
+                roll: Roll::default(),
                 guard,
                 metrics,
             }),

@@ -57,14 +57,14 @@ impl Inner {
             state.gone = true;
             self.table.remove(open);
             let mut write = bare(open, Change::Delete);
-            write.permit = write.permit.telling(self.touched.tell(open.path()));
+            write.permit = write.permit.telling(self.tell_roll(open.path()));
             return Some((self.store.submit(write), parent));
         }
         state.meta.deleted = true;
         let timestamp_ms = state.last_timestamp_ms;
         let mut write = Self::write(open, &mut state, timestamp_ms);
         write.meta.push(state.meta.change());
-        write.permit = write.permit.telling(self.touched.tell(open.path()));
+        write.permit = write.permit.telling(self.tell_roll(open.path()));
         Some((self.store.submit(write), None))
     }
 

@@ -38,7 +38,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    fn add(&mut self, path: Arc<str>) {
+    pub(super) fn add(&mut self, path: Arc<str>) {
         if self.paths.len() < limits::TOUCHED_MAX {
             self.paths.insert(path);
         } else {

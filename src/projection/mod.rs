@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     order::{OrderFold, OrderView},
+    order_check::OrderChecked,
     upkeep::{Checked, SaveFirst},
     views::{Pin, Views},
 };
@@ -18,6 +19,8 @@ use crate::log::Record;
 
 mod checkpoint;
 mod order;
+mod order_check;
+mod roll_call;
 #[cfg(test)]
 mod tests;
 mod upkeep;

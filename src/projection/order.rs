@@ -2,7 +2,7 @@
 //! as a checkpoint of the server's own.
 //!
 //! It refuses to know what the records mean. Invariant: what is shown has every record up to the
-//! position that was durable when it was asked for.
+//! position that was durable when it was asked for, and the streams that were there then.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +12,8 @@ use super::checkpoint::{self, Checkpoint};
 use crate::{
     limits,
     log::{
-        CreateError, Creation, Log, Offset, PageLimit, PathError, Position, ReadError, StreamPath,
-        StreamSpec, Told,
+        Changes, CreateError, Creation, Log, Offset, PageLimit, PathError, Position, ReadError,
+        RollWatch, StreamInfo, StreamPath, StreamSpec, Told,
     },
 };
 
@@ -22,8 +22,35 @@ pub trait OrderFold: Default + Send + 'static {
     /// Its name, under which it is saved.
     const NAME: &'static str;
 
+    /// What the paths of the streams begin with that are folded.
+    const PREFIX: &'static str;
+
+    /// Whether records of a stream are folded.
+    fn folds(path: &str) -> bool;
+
     /// Folds one record.
     fn fold(&mut self, told: &Told);
+
+    /// Whether anything was folded of a stream, by its path and its epoch.
+    fn has(&self, path: &str, epoch: u64) -> bool;
+
+    /// Begins a stream that inherits records, which are folded next.
+    fn begin(&mut self, info: &StreamInfo);
+
+    /// Takes over what another state has of a stream, in place of its own.
+    fn take(&mut self, path: &str, from: &mut Self);
+
+    /// Forgets a stream that is gone.
+    fn forget(&mut self, path: &str);
+
+    /// The streams of which something was folded.
+    fn paths(&self) -> Vec<String>;
+
+    /// The last record of a stream that was folded.
+    fn offset(&self, path: &str) -> Offset;
+
+    /// Whether another state, folded up to the same position, has the same of a stream.
+    fn is_same(&self, other: &Self, info: &StreamInfo) -> bool;
 
     /// The state as bytes that [`OrderFold::load`] reads.
     fn save(&self) -> Vec<u8>;
@@ -35,8 +62,8 @@ pub trait OrderFold: Default + Send + 'static {
 /// The state, kept caught up. Cheap to clone.
 #[derive(Debug)]
 pub struct OrderView<F> {
-    log: Log,
-    at: Arc<Mutex<Option<At<F>>>>,
+    pub(super) log: Log,
+    pub(super) at: Arc<Mutex<Option<At<F>>>>,
 }
 
 impl<F> Clone for OrderView<F> {
@@ -46,11 +73,14 @@ impl<F> Clone for OrderView<F> {
 }
 
 #[derive(Debug)]
-struct At<F> {
-    position: Position,
-    saved: Position,
+pub(super) struct At<F> {
+    pub(super) position: Position,
+    pub(super) saved: Position,
     saved_ms: u64,
-    fold: F,
+    pub(super) roll: RollWatch,
+    /// Streams that have come or gone and are yet to be looked at.
+    pub(super) changes: Changes,
+    pub(super) fold: F,
 }
 
 impl<F: OrderFold> OrderView<F> {
@@ -92,7 +122,7 @@ impl<F: OrderFold> OrderView<F> {
     /// Keeps the state caught up and saved; the server runs it as a task and stops it by dropping
     /// it. While records come in by the hundred thousand it waits: whoever asks is caught up then.
     pub async fn run(self) {
-        let mut moved = self.log.watch_order();
+        let (mut moved, mut roll) = (self.log.watch_order(), self.log.watch_roll());
         let mut before = *moved.borrow();
         loop {
             let tail = *moved.borrow_and_update();
@@ -110,8 +140,11 @@ impl<F: OrderFold> OrderView<F> {
                 }
             };
             self.log.clock().sleep(pause).await;
-            if moved.changed().await.is_err() {
-                return;
+            tokio::select! {
+                moved = moved.changed() => if moved.is_err() {
+                    return;
+                },
+                () = roll.changed() => {}
             }
         }
     }
@@ -122,7 +155,7 @@ impl<F: OrderFold> OrderView<F> {
         if current.position.0.saturating_sub(current.saved.0) < limits::ORDER_CHECKPOINT_EVERY {
             return Ok(());
         }
-        self.save(current).await
+        self.save(current, false).await
     }
 
     /// Saves the state, unless that was done a moment ago: before records go, and on stopping.
@@ -135,34 +168,33 @@ impl<F: OrderFold> OrderView<F> {
         let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let is_saved = current.saved == current.position
             || self.log.clock().now_ms() < current.saved_ms.saturating_add(span_ms);
-        if is_saved { Ok(()) } else { self.save(current).await }
+        if is_saved { Ok(()) } else { self.save(current, false).await }
     }
 
-    async fn save(&self, current: &mut At<F>) -> Result<(), ReadError> {
+    pub(super) async fn save(&self, current: &mut At<F>, replace: bool) -> Result<(), ReadError> {
         let (position, bytes) = (current.position, current.fold.save());
         let Some(path) = Self::path() else { return Ok(()) };
         self.begin(&path).await?;
         let saved = Checkpoint { offset: Offset(position.0), bytes };
-        checkpoint::save(&self.log, &path, &saved, false).await?;
+        checkpoint::save(&self.log, &path, &saved, replace).await?;
         (current.saved, current.saved_ms) = (position, self.log.clock().now_ms());
         Ok(())
     }
 
-    /// Catches up page by page. A page that is half folded is folded to its end before anything
-    /// is waited for, so whoever gives up leaves the state as of some position.
-    async fn caught_up<'a>(&self, at: &'a mut Option<At<F>>) -> Result<&'a mut At<F>, ReadError> {
-        if at.is_none() {
-            *at = Some(self.open().await?);
-        }
+    /// Catches up page by page. Whoever gives up in the middle of a page leaves the position before
+    /// it: folding a record twice changes nothing.
+    pub(super) async fn caught_up<'a>(
+        &self,
+        at: &'a mut Option<At<F>>,
+    ) -> Result<&'a mut At<F>, ReadError> {
+        let current = match at {
+            Some(current) => current,
+            none => none.insert(self.open().await?),
+        };
+        self.take_roll(current).await?;
         let tail = *self.log.watch_order().borrow();
-        let current = at.get_or_insert_with(At::empty);
         while current.position < tail {
-            let limit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
-            let page = self.log.read_order(current.position, limit).await?;
-            for told in &page.told {
-                current.fold.fold(told);
-            }
-            current.position = if page.next > current.position { page.next } else { tail };
+            current.position = self.fold_page(&mut current.fold, current.position, tail).await?;
             // A long fold that never waits for the store would keep others from running.
             if current.position < tail {
                 tokio::task::yield_now().await;
@@ -171,23 +203,41 @@ impl<F: OrderFold> OrderView<F> {
         Ok(current)
     }
 
+    /// Folds the page after a position, up to another one, and answers with where it ends.
+    pub(super) async fn fold_page(
+        &self,
+        fold: &mut F,
+        after: Position,
+        until: Position,
+    ) -> Result<Position, ReadError> {
+        let limit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
+        let page = self.log.read_order(after, limit).await?;
+        for told in page.told.iter().filter(|told| told.record.position <= until) {
+            self.begin_for(fold, told).await?;
+            fold.fold(told);
+        }
+        Ok(if page.next > after { page.next.min(until) } else { until })
+    }
+
     async fn open(&self) -> Result<At<F>, ReadError> {
+        // Watched before it is looked at what there is, so that nothing comes in between.
+        let roll = self.log.watch_roll();
+        let (position, fold) = self.load().await?.unwrap_or_default();
+        let changes = Changes { all: true, ..Changes::default() };
+        Ok(At { position, saved: position, saved_ms: 0, roll, changes, fold })
+    }
+
+    /// The state that was saved last, and the position it stands at.
+    pub(super) async fn load(&self) -> Result<Option<(Position, F)>, ReadError> {
         let tail = *self.log.watch_order().borrow();
-        let Some(path) = Self::path() else { return Ok(At::empty()) };
+        let Some(path) = Self::path() else { return Ok(None) };
         let found = match checkpoint::load(&self.log, &path).await {
             Ok(found) => found,
             Err(ReadError::NoStream(_)) => None,
             Err(error) => return Err(error),
         };
         let found = found.filter(|found| found.offset.0 <= tail.0);
-        let loaded =
-            found.and_then(|found| Some((Position(found.offset.0), F::load(&found.bytes)?)));
-        Ok(loaded.map_or_else(At::empty, |(position, fold)| At {
-            position,
-            saved: position,
-            saved_ms: 0,
-            fold,
-        }))
+        Ok(found.and_then(|found| Some((Position(found.offset.0), F::load(&found.bytes)?))))
     }
 
     /// The stream whose checkpoints these are; it has no records.
@@ -202,11 +252,5 @@ impl<F: OrderFold> OrderView<F> {
             Ok(_) | Err(CreateError::Exists(_)) => Ok(()),
             Err(error) => Err(ReadError::Unavailable(error.to_string().into())),
         }
-    }
-}
-
-impl<F: OrderFold> At<F> {
-    fn empty() -> Self {
-        Self { position: Position(0), saved: Position(0), saved_ms: 0, fold: F::default() }
     }
 }

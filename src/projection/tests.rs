@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     clock::ManualClock,
     limits,
-    log::{Append, Log, NewRecord, Offset, ReadError, Settings, StreamPath, Told},
+    log::{Append, Log, NewRecord, Offset, ReadError, Settings, StreamInfo, StreamPath, Told},
     metrics::Metrics,
     store::memory::MemoryStore,
 };
@@ -43,6 +43,39 @@ struct Counted {
 
 impl OrderFold for Counted {
     const NAME: &'static str = "counted";
+    const PREFIX: &'static str = "";
+
+    fn folds(_: &str) -> bool {
+        true
+    }
+
+    fn has(&self, path: &str, _: u64) -> bool {
+        self.by_path.contains_key(path)
+    }
+
+    fn begin(&mut self, info: &StreamInfo) {
+        self.by_path.insert(info.path.to_string(), 0);
+    }
+
+    fn take(&mut self, path: &str, from: &mut Self) {
+        self.by_path.extend(from.by_path.remove_entry(path));
+    }
+
+    fn forget(&mut self, path: &str) {
+        self.by_path.remove(path);
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.by_path.keys().cloned().collect()
+    }
+
+    fn offset(&self, path: &str) -> Offset {
+        Offset(self.by_path.get(path).copied().unwrap_or_default())
+    }
+
+    fn is_same(&self, other: &Self, info: &StreamInfo) -> bool {
+        self.by_path.get(&*info.path) == other.by_path.get(&*info.path)
+    }
 
     fn fold(&mut self, told: &Told) {
         *self.by_path.entry(told.path.to_string()).or_default() += 1;

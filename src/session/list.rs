@@ -1,7 +1,8 @@
 //! The list of sessions: what each is and how it stands, folded from all sessions in commit order.
 //!
-//! It refuses to know messages. Invariant: folding an event twice changes nothing, because a
-//! session's events count from the offset it stands at. Listing and trimming are pure.
+//! It refuses to know messages. Invariants: folding an event twice changes nothing, because a
+//! session's events count from the offset it stands at; what is known of a session is the fold of
+//! its own stream, what it inherits among it. Listing and trimming are pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +13,9 @@ use super::{
     projections::{Event, session::Session},
     vocabulary::{Id, KnownEvent, session::StatusKind},
 };
-use crate::{
-    limits,
-    log::{Record, Told},
-    projection::{OrderFold, Projection},
-};
+use crate::{limits, log::Told, projection::Projection};
+
+mod order;
 
 /// All sessions, by their ids.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,6 +30,8 @@ pub struct Sessions {
 /// A session in the list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
+    /// The epoch of its stream.
+    pub epoch: u64,
     /// What it is.
     pub session: Session,
     /// The last event that was folded.
@@ -118,11 +119,12 @@ impl Standing {
 }
 
 impl Listed {
-    fn fold(&mut self, record: &Record) {
-        // Its stream was deleted and made anew where the offsets begin again.
-        if record.offset.0 == 1 && self.offset > 0 {
-            *self = Self::default();
+    fn fold(&mut self, told: &Told) {
+        // Its stream was deleted and made anew where the epoch is another one.
+        if self.epoch != told.epoch {
+            *self = Self { epoch: told.epoch, ..Self::default() };
         }
+        let record = &told.record;
         if record.offset.0 <= self.offset {
             return;
         }
@@ -284,59 +286,10 @@ impl Sessions {
         }
     }
 
-    /// Forgets a session whose stream is gone.
-    pub fn forget(&mut self, id: &str) {
-        let before = self.by_id.remove(id).map(|listed| listed.active_ms);
+    /// Puts a session in place of what is known of it.
+    fn put(&mut self, id: &str, listed: Listed) {
+        let before = self.by_id.insert(id.to_owned(), listed).map(|listed| listed.active_ms);
         self.note(id, before);
-    }
-}
-
-/// Of the form of the list, and of the projection in it.
-const VERSION: u32 = 1_000 + Session::VERSION;
-
-/// What is saved, and under which version of its fold.
-///
-/// The version grows with the form of [`Listed`]; that of the session's projection is beside it.
-#[derive(Serialize, Deserialize)]
-struct Saved<T> {
-    version: u32,
-    sessions: T,
-}
-
-impl OrderFold for Sessions {
-    const NAME: &'static str = "sessions";
-
-    fn fold(&mut self, told: &Told) {
-        let Some(id) = told.path.strip_prefix("sessions/").filter(|id| !id.contains('/')) else {
-            return;
-        };
-        let before = self.by_id.get(id).map(|listed| listed.active_ms);
-        if before.is_none() {
-            self.by_id.insert(id.to_owned(), Listed::default());
-        }
-        if let Some(listed) = self.by_id.get_mut(id) {
-            listed.fold(&told.record);
-        }
-        // A new one has no place yet, wherever it stands.
-        self.note(id, before);
-    }
-
-    fn save(&self) -> Vec<u8> {
-        let saved = Saved { version: VERSION, sessions: &self.by_id };
-        rmp_serde::to_vec_named(&saved).unwrap_or_default()
-    }
-
-    fn load(bytes: &[u8]) -> Option<Self> {
-        let saved: Saved<BTreeMap<String, Listed>> = rmp_serde::from_slice(bytes).ok()?;
-        if saved.version != VERSION {
-            return None;
-        }
-        let mut loaded = Self { by_id: saved.sessions, ..Self::default() };
-        let ids: Vec<_> = loaded.by_id.keys().cloned().collect();
-        for id in ids {
-            loaded.note(&id, None);
-        }
-        Some(loaded)
     }
 }
 
@@ -347,7 +300,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::log::{Offset, Position};
+    use crate::{
+        log::{Offset, Position, Record},
+        projection::OrderFold as _,
+    };
 
     fn told(id: &str, offset: u64, kind: &str, data: &serde_json::Value) -> Told {
         let event =
@@ -359,7 +315,8 @@ mod tests {
         );
         let (offset, position) = (Offset(offset), Position(offset));
         let record = Record { offset, position, timestamp_ms: offset.0, payload: payload.into() };
-        Told { path: Arc::from(format!("sessions/{id}")), record }
+        let path = Arc::from(format!("sessions/{id}"));
+        Told { path, epoch: 1, inherited: Offset(0), record }
     }
 
     fn folded(all: &[Told]) -> Sessions {
@@ -383,6 +340,40 @@ mod tests {
         assert_eq!(Sessions::load(&once.save()), Some(once.clone()));
         assert_eq!(Sessions::load(b"rubbish"), None);
         assert_eq!(once.count(), 2);
+    }
+
+    #[test]
+    fn a_stream_made_anew_begins_anew_wherever_its_records_begin() {
+        let old = [
+            told("a", 1, "session.created", &json!({"title": "A", "pinned": true})),
+            told("a", 2, "presence.joined", &json!({"userId": "ann"})),
+        ];
+        for offset in [1, 2, 3] {
+            let new = told("a", offset, "session.updated", &json!({"title": "B"}));
+            let new = Told { epoch: 2, ..new };
+            let both = folded(&[old.to_vec(), vec![new.clone()]].concat());
+            assert_eq!(both, folded(&[new]), "{offset}");
+            assert!(both.has("sessions/a", 2) && !both.has("sessions/a", 1));
+        }
+    }
+
+    #[test]
+    fn what_another_list_has_of_a_session_comes_in_its_place() {
+        let mut mine = folded(&[
+            told("a", 1, "session.created", &json!({"title": "A"})),
+            told("b", 1, "session.created", &json!({"title": "B"})),
+        ]);
+        let theirs = [
+            told("b", 1, "session.created", &json!({"title": "C"})),
+            told("b", 2, "presence.joined", &json!({"userId": "ann"})),
+        ];
+        mine.take("sessions/b", &mut folded(&theirs));
+        let there = [&[told("a", 1, "session.created", &json!({"title": "A"}))], &theirs[..]];
+        assert_eq!(mine, folded(&there.concat()));
+        // What the other one does not have is forgotten, and its place with it.
+        mine.take("sessions/b", &mut Sessions::default());
+        assert_eq!(mine, folded(there[0]));
+        assert_eq!(mine.paths(), ["sessions/a"]);
     }
 
     #[test]

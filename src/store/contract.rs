@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Change, Entry, Head, Listed, MetaChange, Moved, Offset, Page, PageLimit, Permit, Position,
+    Change, Head, Listed, MetaChange, Moved, Offset, Ordered, Page, PageLimit, Permit, Position,
     ReadError, Store, StreamNo, Write, WriteError, memory::MemoryStore, sled::SledStore,
 };
 use crate::metrics::Metrics;
@@ -159,7 +159,7 @@ async fn the_commit_order_has_every_kept_record_once(store: &dyn Store) {
     let (mut seen, mut after) = (Vec::new(), Position(0));
     loop {
         let limit = PageLimit { records: 2, bytes: usize::MAX };
-        let (entries, reached) = store.read_all(after, limit).await.unwrap();
+        let Ordered { entries, reached, .. } = store.read_all(after, limit).await.unwrap();
         if reached == after {
             break;
         }
@@ -170,6 +170,42 @@ async fn the_commit_order_has_every_kept_record_once(store: &dyn Store) {
     }
     assert_eq!(seen, ["a2", "b1", "a3"]);
     assert_eq!(*store.watch_all().borrow(), after);
+}
+
+async fn the_commit_order_says_of_which_streams_records_were_trimmed(store: &dyn Store) {
+    let (a, b, c) = (create(store, "a").await, create(store, "b").await, create(store, "c").await);
+    append(store, a, 0, &["1", "2"]).await.unwrap();
+    append(store, b, 0, &["3"]).await.unwrap();
+    append(store, a, 2, &["4"]).await.unwrap();
+    append(store, c, 0, &["5"]).await.unwrap();
+    append(store, b, 1, &["6"]).await.unwrap();
+    let removed = async |after| {
+        let read = store.read_all(Position(after), ALL).await.unwrap();
+        read.removed.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(removed(0).await, []);
+    for (stream, earliest) in [(a, 4), (b, 2)] {
+        let trim = Change::Trim { earliest: Offset(earliest) };
+        store.submit(write(stream, trim, &[], 0)).settled().await.unwrap();
+    }
+    store.submit(write(c, Change::Delete, &[], 0)).settled().await.unwrap();
+    assert_eq!(removed(0).await, [(Some(a), Position(4)), (Some(b), Position(3))]);
+    assert_eq!(removed(2).await, [(Some(a), Position(4)), (Some(b), Position(3))]);
+    assert_eq!(removed(3).await, [(Some(a), Position(4))]);
+    // A stream that is gone has lost nothing, and what comes later is whole.
+    assert_eq!(removed(4).await, []);
+    let limit = PageLimit { records: 1, bytes: 0 };
+    let (mut after, mut steps) = (Position(0), Vec::new());
+    loop {
+        let read = store.read_all(after, limit).await.unwrap();
+        if read.reached == after {
+            break;
+        }
+        steps.push((read.entries.len(), read.removed.len()));
+        after = read.reached;
+    }
+    assert!(steps.iter().all(|(kept, removed)| *kept <= 1 && *removed <= 1), "{steps:?}");
+    assert_eq!(after, Position(6));
 }
 
 async fn a_time_is_found_by_the_first_record_that_is_not_older(store: &dyn Store) {
@@ -284,6 +320,7 @@ contract! {
     trimming_moves_the_earliest_offset_forward_only
     pages_end_at_their_limit_and_hold_one_record_at_least
     the_commit_order_has_every_kept_record_once
+    the_commit_order_says_of_which_streams_records_were_trimmed
     a_time_is_found_by_the_first_record_that_is_not_older
     streams_are_listed_by_prefix_in_path_order
     due_streams_come_with_the_most_overdue_first
@@ -343,7 +380,7 @@ impl Store for Compacting {
         &self,
         after: Position,
         limit: PageLimit,
-    ) -> BoxFuture<'_, Result<(Vec<Entry>, Position), ReadError>> {
+    ) -> BoxFuture<'_, Result<Ordered, ReadError>> {
         self.0.compact();
         self.0.read_all(after, limit)
     }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Entry, Head, Listed, Moved, Offset, Page, PageLimit, Permit, Position, ReadError, Store,
+    Head, Listed, Moved, Offset, Ordered, Page, PageLimit, Permit, Position, ReadError, Store,
     StreamNo, Ticket, Write, WriteError,
 };
 
@@ -164,7 +164,7 @@ impl Store for FaultyStore {
         &self,
         after: Position,
         limit: PageLimit,
-    ) -> BoxFuture<'_, Result<(Vec<Entry>, Position), ReadError>> {
+    ) -> BoxFuture<'_, Result<Ordered, ReadError>> {
         self.read_fault().unwrap_or_else(|| self.inner.read_all(after, limit))
     }
 

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
-    Change, Entry, Head, Listed, Moved, Offset, Page, PageLimit, Permit, Position, ReadError,
-    Record, Store, StreamNo, Ticket, Write, WriteError,
+    Change, Entry, Head, Listed, Moved, Offset, Ordered, Page, PageLimit, Permit, Position,
+    ReadError, Record, Store, StreamNo, Ticket, Write, WriteError,
 };
 
 /// A store in memory.
@@ -243,9 +243,10 @@ impl Store for MemoryStore {
         &self,
         after: Position,
         limit: PageLimit,
-    ) -> BoxFuture<'_, Result<(Vec<Entry>, Position), ReadError>> {
+    ) -> BoxFuture<'_, Result<Ordered, ReadError>> {
         let state = self.state.lock();
-        let (mut entries, mut bytes, mut reached) = (Vec::new(), 0, after);
+        let mut read = Ordered { reached: after, ..Ordered::default() };
+        let mut bytes = 0;
         for (position, number, offset) in state.order.iter().filter(|run| run.0 > after) {
             let stream = state.streams.get(number);
             let found = stream.and_then(|stream| {
@@ -257,15 +258,20 @@ impl Store for MemoryStore {
             });
             if let Some(record) = found {
                 bytes += record.payload.len();
-                let full = entries.len() >= limit.records.max(1) || bytes > limit.bytes;
-                if full && !entries.is_empty() {
+                let full = read.entries.len() >= limit.records.max(1) || bytes > limit.bytes;
+                if full && !read.entries.is_empty() {
                     break;
                 }
-                entries.push(Entry { stream: *number, record: record.clone() });
+                read.entries.push(Entry { stream: *number, record: record.clone() });
+            } else if stream.is_some() {
+                read.removed.insert(Some(*number), *position);
             }
-            reached = *position;
+            read.reached = *position;
+            if read.removed.len() >= limit.records.max(1) {
+                break;
+            }
         }
-        ready(Ok((entries, reached))).boxed()
+        ready(Ok(read)).boxed()
     }
 
     fn seek(

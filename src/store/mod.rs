@@ -14,8 +14,8 @@ use tokio::sync::{oneshot, watch};
 pub use self::{
     error::{OpenError, ReadError, WriteError},
     types::{
-        Batch, Change, Entry, Head, Listed, MetaChange, Moved, Offset, Page, PageLimit, Permit,
-        Position, Record, StreamNo, Tell, Write,
+        Batch, Change, Entry, Head, Listed, MetaChange, Moved, Offset, Ordered, Page, PageLimit,
+        Permit, Position, Record, StreamNo, Tell, Write,
     },
 };
 
@@ -96,13 +96,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         limit: PageLimit,
     ) -> BoxFuture<'_, Result<Page, ReadError>>;
 
-    /// Records of all streams after a position, in commit order. Records that are no longer kept
-    /// are left out. The second value is the position to go on from.
+    /// Records of all streams after a position, in commit order. Those that were trimmed are left
+    /// out, and it is said of which streams, however long ago that was. A stream that was deleted
+    /// is left out without a word, or as one that is not known any more.
     fn read_all(
         &self,
         after: Position,
         limit: PageLimit,
-    ) -> BoxFuture<'_, Result<(Vec<Entry>, Position), ReadError>>;
+    ) -> BoxFuture<'_, Result<Ordered, ReadError>>;
 
     /// The place before the first kept record with a timestamp of `timestamp_ms` or later.
     /// Timestamps never decrease along a stream.

@@ -70,6 +70,18 @@ pub struct Entry {
     pub record: Record,
 }
 
+/// Records of all streams in commit order, between one position and another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ordered {
+    /// The records that are kept.
+    pub entries: Vec<Entry>,
+    /// The position to go on from.
+    pub reached: Position,
+    /// Streams of which records on the way are no longer kept, each with the last position of
+    /// these; `None` stands for streams that are not known any more.
+    pub removed: BTreeMap<Option<StreamNo>, Position>,
+}
+
 /// A run of records without a gap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {

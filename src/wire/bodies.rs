@@ -232,6 +232,18 @@ pub struct ResetData {
     pub message: String,
 }
 
+/// The data of the SSE event `reset` of a live read of several streams.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsReset {
+    /// Why: `trimmed` or `beyond`.
+    pub reason: ResetReason,
+    /// The read goes on after this position.
+    pub cursor: u64,
+    /// What it means and what to do.
+    pub message: String,
+}
+
 /// Why a live read has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

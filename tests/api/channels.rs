@@ -115,6 +115,66 @@ async fn a_cursor_of_another_log_is_told_so() {
     assert_eq!(told(&frames).0.len(), 5);
 }
 
+/// Events 2 and 4 are no longer kept.
+async fn trimmed() -> TestApp {
+    let app = TestApp::new();
+    let made = app.put("/api/streams/sessions/short", r#"{"retentionSeconds":60}"#).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    for (id, name) in [("1", "long"), ("2", "short"), ("3", "long"), ("4", "short")] {
+        event(&app, &format!("/api/sessions/{name}/events"), id).await;
+    }
+    app.pass(std::time::Duration::from_secs(3_600)).await;
+    event(&app, "/api/sessions/short/events", "5").await;
+    app
+}
+
+#[tokio::test]
+async fn a_cursor_before_what_is_kept_is_told_so_once() {
+    let app = trimmed().await;
+    let frames = read(&app, "channels=*&cursor=1", None).await;
+    assert_snapshot!(frames[..2].join("\n\n"), @r#"
+    id: 2
+    event: reset
+    data: {"reason":"trimmed","cursor":2,"message":"records after the cursor are no longer kept. Read again what was built from them; reading goes on with what is kept"}
+
+    id: 3
+    data: {"stream":"sessions/long","offset":2,"id":"3","channel":"c","type":"c","timestamp":1795200000000,"data":1}
+    "#);
+    assert_eq!(told(&frames), (vec!["3".to_owned(), "5".to_owned()], "5".to_owned()));
+    for (query, seen, expected) in [
+        // What is gone lies before the cursor, or in streams that are not followed.
+        ("channels=*&cursor=4", None, 0),
+        ("channels=session:long&cursor=1", None, 0),
+        ("channels=session:short&cursor=3", None, 1),
+        ("channels=session:short&cursor=0", Some("1"), 1),
+        // The beginning is the beginning of what is kept.
+        ("channels=*&cursor=0", None, 0),
+        ("channels=*", None, 0),
+    ] {
+        let frames = read(&app, query, seen).await;
+        let resets = frames.iter().filter(|frame| frame.contains("event: reset")).count();
+        assert_eq!(resets, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_beginning_is_what_is_kept_and_a_reader_that_is_overtaken_later_is_told() {
+    let app = trimmed().await;
+    let mut live = app.follow("/api/events?channels=*&cursor=0").await;
+    // Nothing was read so far; what is appended now is gone before it is.
+    event(&app, "/api/sessions/short/events", "6").await;
+    app.pass(std::time::Duration::from_secs(3_600)).await;
+    event(&app, "/api/sessions/short/events", "7").await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let frame = live.frame().await.unwrap();
+        let data: serde_json::Value =
+            serde_json::from_str(frame.split_once("data: ").unwrap().1).unwrap();
+        ids.push(data["id"].as_str().or(data["reason"].as_str()).unwrap().to_owned());
+    }
+    assert_eq!(ids, ["trimmed", "1", "3", "7"]);
+}
+
 #[tokio::test]
 async fn what_is_no_name_is_refused() {
     let app = TestApp::new();

@@ -17,6 +17,7 @@ mod errors;
 mod events;
 mod follow;
 mod health;
+mod list;
 mod message;
 mod ndjson;
 mod projections;

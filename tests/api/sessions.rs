@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::util::TestApp;
 
-async fn tell(app: &TestApp, id: &str, kind: &str, data: serde_json::Value) {
+pub(crate) async fn tell(app: &TestApp, id: &str, kind: &str, data: serde_json::Value) {
     let channel = if kind.starts_with("presence") { "presence" } else { "session" };
     let event = json!({"channel": channel, "type": kind, "data": data});
     let answer = app.post(&format!("/api/sessions/{id}/events"), event.to_string()).await;
@@ -19,18 +19,18 @@ async fn tell(app: &TestApp, id: &str, kind: &str, data: serde_json::Value) {
     app.clock.advance(Duration::from_secs(1));
 }
 
-async fn begin(app: &TestApp, id: &str, more: serde_json::Value) {
+pub(crate) async fn begin(app: &TestApp, id: &str, more: serde_json::Value) {
     tell(app, id, "session.created", more).await;
 }
 
 /// The ids of a page, in its order.
-async fn ids(app: &TestApp, query: &str) -> String {
+pub(crate) async fn ids(app: &TestApp, query: &str) -> String {
     let body = app.get(&format!("/api/sessions?{query}")).await.json();
     let sessions = body["sessions"].as_array().unwrap_or_else(|| panic!("{body}")).clone();
     sessions.iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
 }
 
-async fn five(app: &TestApp) {
+pub(crate) async fn five(app: &TestApp) {
     begin(app, "a", json!({"title": "First steps", "worker": "w1"})).await;
     begin(app, "b", json!({"title": "Second", "parentId": "a", "worker": "w2"})).await;
     begin(app, "c", json!({"title": "Third", "pinned": true})).await;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use scrollback::store::{Offset, PageLimit, Position, ReadError, Record, Store, StreamNo};
+use scrollback::store::{Offset, Ordered, PageLimit, Position, ReadError, Record, Store, StreamNo};
 
 use crate::load::{Event, NAME, Written};
 
@@ -145,7 +145,8 @@ impl Truth {
         let mut expected = expected.into_iter();
         loop {
             let read = store.read_all(at, PAGE).await;
-            let (entries, reached) = read.map_err(|error| format!("after {at}: {error}"))?;
+            let Ordered { entries, reached, .. } =
+                read.map_err(|error| format!("after {at}: {error}"))?;
             for entry in &entries {
                 let here = (entry.record.position, (entry.stream.0, entry.record.offset.0));
                 let next = expected.next();

@@ -8,6 +8,7 @@ mod faults;
 mod follow;
 mod fork;
 mod frozen;
+mod list;
 mod log;
 mod ops;
 mod states;

@@ -1,15 +1,19 @@
 //! The store on disk against the one in memory: any operations in any order, with compactions
 //! and reopenings in between, give the same answers.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use proptest::{prelude::*, test_runner::TestCaseError};
 use scrollback::{
     metrics::Metrics,
     store::{
-        Change, Entry, MetaChange, Offset, Page, PageLimit, Permit, Position, ReadError, Record,
-        Store, StreamNo, Write, WriteError, memory::MemoryStore, sled::SledStore,
+        Change, Entry, MetaChange, Offset, Ordered, Page, PageLimit, Permit, Position, ReadError,
+        Record, Store, StreamNo, Write, WriteError, memory::MemoryStore, sled::SledStore,
     },
 };
 
@@ -29,6 +33,7 @@ struct Pair<'a> {
     limit: PageLimit,
 }
 
+type Removed = BTreeMap<Option<StreamNo>, Position>;
 type Outcome = Result<(), TestCaseError>;
 
 fn open(folder: &Path) -> SledStore {
@@ -227,10 +232,13 @@ impl Pair<'_> {
 
     /// Reads in commit order from a place to the end, page by page.
     async fn read_all(&self, after: Position) -> Outcome {
-        let (expected, _) = self.model.read_all(after, ALL).await.unwrap();
-        let (mut at, mut rest): (_, &[Entry]) = (after, &expected);
+        let expected = self.model.read_all(after, ALL).await.unwrap();
+        let (mut at, mut rest): (_, &[Entry]) = (after, &expected.entries);
+        let mut removed = BTreeMap::new();
         loop {
-            let (entries, reached) = self.disk.read_all(at, self.limit).await.unwrap();
+            let read = self.disk.read_all(at, self.limit).await.unwrap();
+            let Ordered { entries, reached, removed: these } = read;
+            removed.extend(these);
             if reached == at {
                 prop_assert!(entries.is_empty());
                 break;
@@ -245,6 +253,17 @@ impl Pair<'_> {
             (rest, at) = (later, reached);
         }
         prop_assert!(rest.is_empty(), "{:?} are missing", rest);
+        Self::is_said(&expected.removed, &removed)
+    }
+
+    /// What is no longer kept is said, though on disk it may not be known of which streams.
+    fn is_said(model: &Removed, disk: &Removed) -> Outcome {
+        for (stream, position) in disk.iter().filter(|(stream, _)| stream.is_some()) {
+            prop_assert_eq!(model.get(stream), Some(position), "{:?}", stream);
+        }
+        if !disk.contains_key(&None) {
+            prop_assert_eq!(disk, model);
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use scrollback::{
     clock::{Clock as _, ManualClock},
     limits,
-    log::{Append, Log, NewRecord, Offset, ReadError, Step, StreamSpec, sweeper},
+    log::{Append, Log, NewRecord, Offset, Position, ReadError, Step, StreamSpec, sweeper},
     metrics::Metrics,
     store::{Store, memory::MemoryStore, sled::SledStore},
 };
@@ -162,4 +162,64 @@ async fn the_sweeper_wakes_by_itself_when_its_time_has_come() {
         tokio::task::yield_now().await;
     }
     assert_eq!(log.info(&path("a")).await.unwrap().earliest, Offset(2));
+}
+
+/// What a reader in commit order is told that is gone, from the beginning on: whether of streams
+/// that are not known any more, and up to where.
+async fn removed(log: &Log) -> (bool, Position) {
+    let (mut at, mut unknown, mut last) = (Position(0), false, Position(0));
+    loop {
+        let page = log.read_order(at, ALL).await.unwrap();
+        unknown |= page.removed.iter().any(|removed| removed.path.is_none());
+        last = page.removed.iter().map(|removed| removed.last).fold(last, Position::max);
+        if page.next == at {
+            return (unknown, last);
+        }
+        at = page.next;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_is_told_though_the_order_has_let_go_of_it() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::at(NOW_MS));
+    let open = || {
+        let metrics = Arc::new(Metrics::default());
+        Arc::new(SledStore::open_sized(folder.path(), metrics, SIZES).unwrap())
+    };
+    let store = open();
+    let log = log_over(store.clone(), &clock);
+    let retention = Some(Duration::from_millis(RETENTION_MS));
+    log.create(&path("a"), StreamSpec { retention, ..StreamSpec::json() }).await.unwrap();
+    let noise = |seed: u64| {
+        let numbers = (0..1_000).map(|n| (seed * 1_000 + n).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Bytes::from(format!("{:?}", numbers.collect::<Vec<_>>()))
+    };
+    let write = async |at: &str, seed| {
+        let append = Append::json([NewRecord { id: None, payload: noise(seed) }]);
+        log.append(&path(at), append).await.unwrap();
+        store.compact();
+    };
+    for seed in 0..10 {
+        write("a", seed).await;
+    }
+    assert_eq!(removed(&log).await, (false, Position(0)));
+    clock.advance(Duration::from_millis(RETENTION_MS + 1));
+    log.sweep().await.unwrap();
+    assert_eq!(removed(&log).await, (false, Position(10)));
+    // Whatever the compactor gives back, it is said that ten records are gone.
+    let mut rounds = 10;
+    loop {
+        write("b", rounds).await;
+        rounds += 1;
+        let (unknown, last) = removed(&log).await;
+        assert_eq!(last, Position(10));
+        if unknown {
+            break;
+        }
+        assert!(rounds < 100, "the compactor gives nothing back");
+    }
+    log.stop().await.unwrap();
+    drop((log, store));
+    let again = log_over(open(), &clock);
+    assert_eq!(removed(&again).await, (true, Position(10)));
 }

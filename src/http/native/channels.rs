@@ -2,7 +2,8 @@
 //! resumable by one cursor (mission, D2).
 //!
 //! Driven by the client's pace, as a live read of one stream is. Invariant: a client that comes
-//! back with the last cursor it was given gets what follows, nothing twice.
+//! back with the last cursor it was given gets what follows, nothing twice; where that is not all
+//! kept any more it is told so.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -27,9 +28,12 @@ use crate::{
         state::Seat,
     },
     limits,
-    log::{self, OrderPage, PageLimit, Position, ReadError, Told},
+    log::{self, OrderPage, PageLimit, Position, ReadError, Removed, Told},
     session::{ChannelName, Stored, bus},
-    wire::{bodies::EndReason, sse},
+    wire::{
+        bodies::{ChannelsReset, EndReason, ResetReason},
+        sse,
+    },
 };
 
 /// `GET /api/events?channels=…`.
@@ -112,7 +116,10 @@ fn follow(
     let is_foreign = asked.is_some_and(|asked| asked > tail);
     let at = if is_foreign { Position(0) } else { asked.unwrap_or(tail) };
     let opening = opening(form, is_foreign, at);
-    let live = Live { app, names, form, at, moved, stays, caught_up: false, _seat: seat };
+    // Who begins at the beginning begins with what is kept, and misses nothing.
+    let told_until = if at == Position(0) { tail } else { at };
+    let live =
+        Live { app, names, form, at, told_until, moved, stays, caught_up: false, _seat: seat };
     Ok(event_stream(frames(live, opening)))
 }
 
@@ -135,18 +142,20 @@ fn opening(form: Form, is_foreign: bool, at: Position) -> Bytes {
         let mut frames = Frames::default();
         let message = "the cursor lies beyond the end: it is of another log. Drop what was built \
                        from it; reading begins anew";
-        frames.named(sse::RESET, 0, &Reset { reason: "beyond", cursor: 0, message });
+        frames.named(
+            sse::RESET,
+            0,
+            &ChannelsReset { reason: ResetReason::Beyond, cursor: 0, message: message.to_owned() },
+        );
         opening.extend_from_slice(&frames.finish());
     }
     opening.into()
 }
 
-/// Why reading begins anew.
-#[derive(Serialize)]
-struct Reset<'a> {
-    reason: &'a str,
-    cursor: u64,
-    message: &'a str,
+fn trimmed(cursor: u64) -> ChannelsReset {
+    let message = "records after the cursor are no longer kept. Read again what was built from \
+                   them; reading goes on with what is kept";
+    ChannelsReset { reason: ResetReason::Trimmed, cursor, message: message.to_owned() }
 }
 
 /// Where the reader stands.
@@ -165,6 +174,8 @@ struct Live {
     names: Vec<ChannelName>,
     form: Form,
     at: Position,
+    /// That records up to here may be gone was said, or did not need to be.
+    told_until: Position,
     moved: watch::Receiver<Position>,
     stays: bool,
     caught_up: bool,
@@ -240,14 +251,19 @@ impl Live {
     }
 
     fn wanted(&mut self, page: OrderPage, tail: Position) -> Option<Sent> {
-        let OrderPage { told, next } = page;
+        let OrderPage { told, next, removed } = page;
         // A page without an end of its own ends at the tail.
         self.at = if next > self.at { next } else { tail };
+        let mut frames = Frames::default();
+        let first = told.first().map_or(self.at.0, |told| told.record.position.0 - 1);
+        let mut any = self.has_missed(&removed) && self.form == Form::Whole;
+        if any {
+            self.told_until = tail;
+            frames.named(sse::RESET, first, &trimmed(first));
+        }
         let wanted =
             told.iter().filter(|told| self.names.iter().any(|name| name.stands_for(&told.path)));
-        let mut frames = Frames::default();
-        let mut any = false;
-        for Told { path, record } in wanted {
+        for Told { path, record, .. } in wanted {
             any = true;
             if self.form == Form::Bus {
                 for event in bus::events(path, &record.payload) {
@@ -263,6 +279,15 @@ impl Live {
             frames.told(record.position.0, path, &stored);
         }
         any.then(|| Sent { bytes: frames.finish(), is_end: false })
+    }
+
+    /// Whether records were removed that this client would have been sent, and nothing was said.
+    fn has_missed(&self, removed: &[Removed]) -> bool {
+        let mut new = removed.iter().filter(|removed| removed.last > self.told_until);
+        new.any(|removed| {
+            let named = |path| self.names.iter().any(|name| name.stands_for(path));
+            removed.path.as_ref().is_none_or(|path| named(path))
+        })
     }
 
     fn heartbeat(&self, now_ms: u64) -> Sent {

@@ -55,8 +55,7 @@ pub(in crate::http) async fn list(
             let there = found.into_iter().filter(|(place, _)| is_there(place));
             break (there.collect::<Vec<_>>(), position);
         }
-        // Their streams were deleted as such, without a word in them.
-        app.sessions().read(|sessions, _| gone.iter().for_each(|id| sessions.forget(id))).await?;
+        // They are over at this moment, and the next look at the list has heard of it.
     };
     let has_more = found.len() > limit;
     found.truncate(limit);

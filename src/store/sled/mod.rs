@@ -39,7 +39,7 @@ pub use self::{
     verify::{Report, verify},
 };
 use super::{
-    Entry, Head, Listed, Moved, Offset, OpenError, Page, PageLimit, Permit, Position, ReadError,
+    Head, Listed, Moved, Offset, OpenError, Ordered, Page, PageLimit, Permit, Position, ReadError,
     Store, StreamNo, Ticket, Write, WriteError,
 };
 use crate::{limits, metrics::Metrics};
@@ -58,6 +58,7 @@ mod journal;
 mod key;
 mod live;
 mod read;
+mod read_order;
 mod reclaim;
 mod recover;
 mod replay;
@@ -304,8 +305,8 @@ impl Store for SledStore {
         &self,
         after: Position,
         limit: PageLimit,
-    ) -> BoxFuture<'_, Result<(Vec<Entry>, Position), ReadError>> {
-        read::blocking(&self.shared, move |shared| read::all(shared, after, limit)).boxed()
+    ) -> BoxFuture<'_, Result<Ordered, ReadError>> {
+        read::blocking(&self.shared, move |shared| read_order::all(shared, after, limit)).boxed()
     }
 
     fn seek(

@@ -13,13 +13,10 @@ use super::{
     key::BlockEntry,
     live::Live,
     shared::Shared,
-    table::{Known, Run},
+    table::Known,
     writer,
 };
-use crate::store::{
-    Entry as OrderedEntry, Head, Listed, Offset, Page, PageLimit, Position, ReadError, Record,
-    StreamNo,
-};
+use crate::store::{Head, Listed, Offset, Page, PageLimit, ReadError, Record, StreamNo};
 
 type Result<T> = std::result::Result<T, ReadError>;
 
@@ -225,108 +222,6 @@ pub(super) fn seek(shared: &Shared, live: &Live, timestamp_ms: u64) -> Result<Of
                 return Ok(state.seek(timestamp_ms).unwrap_or_else(|| state.recent_after()));
             }
         }
-    }
-}
-
-/// Records of all streams after a position, and the position reached.
-pub(super) fn all(
-    shared: &Shared,
-    after: Position,
-    limit: PageLimit,
-) -> Result<(Vec<OrderedEntry>, Position)> {
-    let mut reading = All { shared, limit, bytes: 0, entries: Vec::new(), reached: after };
-    loop {
-        let next = Position(reading.reached.0 + 1);
-        // Memory is asked before the index: what leaves memory is in the index by then.
-        let recent = shared.table.order.read().front().map(|run| run.position);
-        let in_blocks = recent.is_none_or(|recent| next < recent);
-        let runs = if in_blocks { stretch(shared, next)? } else { None };
-        let Some(runs) = runs else { break };
-        for run in runs.iter().filter(|run| run.last_position() >= next) {
-            if !reading.run(run)? {
-                return Ok(reading.done());
-            }
-        }
-    }
-    let recent: Vec<Run> = {
-        let order = shared.table.order.read();
-        let begin = order.partition_point(|run| run.last_position() <= reading.reached);
-        order.iter().skip(begin).take(limit.records.max(1)).copied().collect()
-    };
-    for run in recent {
-        if !reading.run(&run)? {
-            break;
-        }
-    }
-    Ok(reading.done())
-}
-
-fn stretch(shared: &Shared, next: Position) -> Result<Option<Vec<Run>>> {
-    let Some((_, place)) = shared.index(|index| index.order_at(next))? else { return Ok(None) };
-    let read = shared.files.read(place);
-    let read = read.ok().filter(|(header, _)| header.kind == Kind::Order);
-    let runs = read.and_then(|(_, body)| block::decode_order(&body));
-    let damaged = || {
-        let text = format!("the commit order is damaged behind position {next}; run salvage");
-        ReadError::Unavailable(Arc::from(text))
-    };
-    runs.map(Some).ok_or_else(damaged)
-}
-
-/// A read in commit order under way.
-struct All<'a> {
-    shared: &'a Shared,
-    limit: PageLimit,
-    bytes: usize,
-    entries: Vec<OrderedEntry>,
-    reached: Position,
-}
-
-impl All<'_> {
-    /// Adds what is kept of a run; whether there is room for more.
-    fn run(&mut self, run: &Run) -> Result<bool> {
-        let last = run.last_position();
-        let Some(live) = live(self.shared, run.stream)? else {
-            self.reached = last;
-            return Ok(true);
-        };
-        let skipped = (self.reached.0 + 1).saturating_sub(run.position.0);
-        let mut at = Offset(run.first.0 + skipped - 1);
-        let end = Offset(run.first.0 + u64::from(run.count) - 1);
-        while at < end {
-            let records = usize::try_from(end.0 - at.0).unwrap_or(usize::MAX);
-            let limit = PageLimit { records, bytes: self.limit.bytes };
-            match page(self.shared, &live, at, limit) {
-                Ok(page) if page.records.is_empty() => break,
-                Ok(page) => {
-                    for record in page.records {
-                        if self.is_full(&record) {
-                            return Ok(false);
-                        }
-                        at = record.offset;
-                        self.reached = Position(run.position.0 + (at.0 - run.first.0));
-                        self.bytes += record.payload.len();
-                        self.entries.push(OrderedEntry { stream: run.stream, record });
-                    }
-                }
-                Err(ReadError::Trimmed { earliest }) => at = Offset(earliest.0 - 1).max(at.plus(1)),
-                Err(ReadError::Lost { to, .. }) => at = to.max(at.plus(1)),
-                Err(ReadError::NoStream(_)) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        self.reached = last;
-        Ok(true)
-    }
-
-    fn is_full(&self, next: &Record) -> bool {
-        let records = self.entries.len() >= self.limit.records.max(1);
-        let bytes = self.bytes + next.payload.len() > self.limit.bytes;
-        !self.entries.is_empty() && (records || bytes)
-    }
-
-    fn done(self) -> (Vec<OrderedEntry>, Position) {
-        (self.entries, self.reached)
     }
 }
 

@@ -1,0 +1,144 @@
+//! Reading in commit order: from blocks, then from memory, across all streams.
+//!
+//! Invariant: no record that is kept is passed over, and where one is that is no longer kept, it is
+//! said. Positions are given out without a gap, so a gap in the order is one of those.
+
+use std::sync::Arc;
+
+use super::{
+    block,
+    frame::Kind,
+    read::{live, page},
+    shared::Shared,
+    table::Run,
+};
+use crate::store::{Entry, Offset, Ordered, PageLimit, Position, ReadError, Record};
+
+type Result<T> = std::result::Result<T, ReadError>;
+
+/// Records of all streams after a position, and the position reached.
+pub(super) fn all(shared: &Shared, after: Position, limit: PageLimit) -> Result<Ordered> {
+    let read = Ordered { reached: after, ..Ordered::default() };
+    let mut reading = All { shared, limit, bytes: 0, read };
+    let tail = *shared.position.borrow();
+    loop {
+        let next = Position(reading.read.reached.0 + 1);
+        // Memory is asked before the index: what leaves memory is in the index by then.
+        let recent = recent_runs(shared, next, limit);
+        let begin = recent.first().map(|run| run.position);
+        let in_blocks = begin.is_none_or(|begin| next < begin);
+        let runs = if in_blocks { stretch(shared, next)? } else { None };
+        let starts = |runs: &[Run]| runs.first().map(|run| run.position);
+        let runs = runs.filter(|runs| begin.is_none_or(|begin| starts(runs) < Some(begin)));
+        let Some(runs) = runs else {
+            if recent.is_empty() {
+                reading.gap(next, Position(tail.0 + 1));
+            }
+            reading.runs(&recent)?;
+            return Ok(reading.read);
+        };
+        if !reading.runs(&runs)? {
+            return Ok(reading.read);
+        }
+    }
+}
+
+/// Runs in memory that reach beyond a place.
+fn recent_runs(shared: &Shared, next: Position, limit: PageLimit) -> Vec<Run> {
+    let order = shared.table.order.read();
+    let begin = order.partition_point(|run| run.last_position() < next);
+    order.iter().skip(begin).take(limit.records.max(1)).copied().collect()
+}
+
+/// The runs of the commit order in blocks that hold a position, or else the next ones after it.
+fn stretch(shared: &Shared, next: Position) -> Result<Option<Vec<Run>>> {
+    let Some((_, place)) = shared.index(|index| index.order_at(next))? else { return Ok(None) };
+    let read = shared.files.read(place);
+    let read = read.ok().filter(|(header, _)| header.kind == Kind::Order);
+    let runs = read.and_then(|(_, body)| block::decode_order(&body));
+    let runs = runs.filter(|runs| runs.last().is_some_and(|run| run.last_position() >= next));
+    let damaged = || {
+        let text = format!("the commit order is damaged behind position {next}; run salvage");
+        ReadError::Unavailable(Arc::from(text))
+    };
+    runs.map(Some).ok_or_else(damaged)
+}
+
+/// A read in commit order under way.
+struct All<'a> {
+    shared: &'a Shared,
+    limit: PageLimit,
+    bytes: usize,
+    read: Ordered,
+}
+
+impl All<'_> {
+    /// Adds what is kept of some runs; whether there is room for more.
+    fn runs(&mut self, runs: &[Run]) -> Result<bool> {
+        for run in runs {
+            let next = Position(self.read.reached.0 + 1);
+            if run.last_position() < next {
+                continue;
+            }
+            self.gap(next, run.position);
+            if !self.run(run)? || self.read.removed.len() >= self.limit.records.max(1) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Positions are given out one after the other: where some are missing, the order has let go
+    /// of records that are no longer kept.
+    fn gap(&mut self, next: Position, begin: Position) {
+        if next < begin {
+            self.read.removed.insert(None, Position(begin.0 - 1));
+        }
+    }
+
+    /// Adds what is kept of a run; whether there is room for more.
+    fn run(&mut self, run: &Run) -> Result<bool> {
+        let last = run.last_position();
+        let Some(live) = live(self.shared, run.stream)? else {
+            self.read.reached = last;
+            return Ok(true);
+        };
+        let skipped = (self.read.reached.0 + 1).saturating_sub(run.position.0);
+        let mut at = Offset(run.first.0 + skipped - 1);
+        let end = Offset(run.first.0 + u64::from(run.count) - 1);
+        let position = |at: Offset| Position(run.position.0 + (at.0 - run.first.0));
+        while at < end {
+            let records = usize::try_from(end.0 - at.0).unwrap_or(usize::MAX);
+            let limit = PageLimit { records, bytes: self.limit.bytes };
+            match page(self.shared, &live, at, limit) {
+                Ok(page) if page.records.is_empty() => break,
+                Ok(page) => {
+                    for record in page.records {
+                        if self.is_full(&record) {
+                            return Ok(false);
+                        }
+                        at = record.offset;
+                        self.read.reached = position(at);
+                        self.bytes += record.payload.len();
+                        self.read.entries.push(Entry { stream: run.stream, record });
+                    }
+                }
+                Err(ReadError::Trimmed { earliest }) => {
+                    at = Offset(earliest.0 - 1).max(at.plus(1));
+                    self.read.removed.insert(Some(run.stream), position(at.min(end)));
+                }
+                Err(ReadError::Lost { to, .. }) => at = to.max(at.plus(1)),
+                Err(ReadError::NoStream(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.read.reached = last;
+        Ok(true)
+    }
+
+    fn is_full(&self, next: &Record) -> bool {
+        let records = self.read.entries.len() >= self.limit.records.max(1);
+        let bytes = self.bytes + next.payload.len() > self.limit.bytes;
+        !self.read.entries.is_empty() && (records || bytes)
+    }
+}
