@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    COULD_NOT_RUN,
+    COULD_NOT_RUN, list_check,
     output::{Form, notice},
 };
 use crate::server::offline::{self, Report, Work};
@@ -53,7 +53,7 @@ pub(super) fn work(dir: &Path, form: Form, work: Work) -> Result<ExitCode> {
         }
     };
     print(&report, form, work)?;
-    if report.differing.is_empty() {
+    if report.differing.is_empty() && report.list.is_clean() {
         return Ok(ExitCode::SUCCESS);
     }
     notice("`scrollback rebuild` folds them again; the log itself is not touched");
@@ -62,7 +62,7 @@ pub(super) fn work(dir: &Path, form: Form, work: Work) -> Result<ExitCode> {
 
 fn print(report: &Report, form: Form, work: Work) -> Result<()> {
     let mut output = form.open();
-    let Report { sessions, checkpoints, differing } = report;
+    let Report { sessions, checkpoints, differing, list } = report;
     if output.is_for_people() {
         for (path, offset) in differing {
             output.line(&format!(
@@ -77,14 +77,16 @@ fn print(report: &Report, form: Form, work: Work) -> Result<()> {
             "{sessions} sessions, {checkpoints} {done}, {} differ",
             differing.len()
         ))?;
+        output.line(&list_check::text(list))?;
     } else {
         let differing: Vec<_> = differing
             .iter()
             .map(|(path, offset)| json!({"stream": path, "offset": offset}))
             .collect();
-        let clean = differing.is_empty();
+        let clean = differing.is_empty() && list.is_clean();
         let value = json!({
             "clean": clean, "sessions": sessions, "checkpoints": checkpoints, "differing": differing,
+            "list": list_check::value(list),
         });
         output.json(value.to_string().as_bytes())?;
     }

@@ -24,6 +24,7 @@ use crate::{
 
 pub mod listen;
 pub mod offline;
+pub mod offline_list;
 pub mod settings;
 pub mod tasks;
 pub mod telemetry;

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 
+use super::offline_list::{self, ListFound};
 use crate::{
     clock::SystemClock,
     limits,
@@ -33,6 +34,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// Sessions whose checkpoint is not what a replay gives, with the offset it stands at.
     pub differing: Vec<(String, u64)>,
+    /// What became of the list of sessions.
+    pub list: ListFound,
 }
 
 /// Goes through all sessions of a data folder.
@@ -51,7 +54,11 @@ pub fn projections(
         let opening = tokio::task::spawn_blocking(move || SledStore::open(&path, counted));
         let store = Arc::new(opening.await.context("opening the data folder")??);
         let log = Log::new(store, Arc::new(SystemClock), log::Settings::default(), metrics);
-        let report = each(&log, work, &mut progress).await;
+        let working = async {
+            let report = each(&log, work, &mut progress).await?;
+            Ok(Report { list: offline_list::list(&log, work).await?, ..report })
+        };
+        let report = working.await;
         log.stop().await.context("closing the data folder")?;
         report
     })

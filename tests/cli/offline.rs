@@ -58,12 +58,17 @@ fn saved_states_are_compared_with_a_replay_and_made_anew() {
         (before[1]["sessions"].as_u64(), before[1]["checkpoints"].as_u64()),
         (Some(2), Some(0))
     );
+    // The list of sessions was, when the server stopped.
+    let list = &before[1]["list"];
+    assert_eq!((&list["clean"], &list["compared"]), (&true.into(), &2.into()), "{list}");
     let rebuilt = scrollback("rebuild --json --data-dir").arg(&data).output().unwrap();
     assert!(rebuilt.status.success(), "{}", text(&rebuilt.stderr));
+    assert_eq!(ndjson(&text(&rebuilt.stdout))[0]["list"]["sessions"], 2);
     let after = check();
     assert_eq!(after[0]["clean"], true);
     assert_eq!(
         (after[1]["clean"].as_bool(), after[1]["checkpoints"].as_u64()),
         (Some(true), Some(2))
     );
+    assert_eq!(after[1]["list"]["compared"], 2);
 }
