@@ -160,6 +160,18 @@ pub const COMMAND_TRIES_MAX: usize = 64;
 pub const VIEWS_MAX: usize = 30;
 /// … and how long one is kept that nobody looks at.
 pub const VIEWS_IDLE: Duration = Duration::from_secs(20 * 60);
+/// States that are kept for the readers that are attached to them; more are kept as others are …
+pub const VIEWS_PINNED_MAX: usize = 1_000;
+/// … and their bytes together, so that they leave a small server most of its memory.
+pub const VIEWS_PINNED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Records that are folded in a moment, some milliseconds …
+pub const REPLAY_LONG: u64 = 10_000;
+/// … and how many states at once are folded over more than that, or compared: reading for them
+/// would leave others too little of the disk and of the processor.
+pub const REPLAYS_AT_ONCE: usize = 4;
+/// Bytes of a state from which on it is written, packed or hashed on a thread for that: less takes
+/// less than a millisecond.
+pub const ASIDE_BYTES: usize = 256 * 1024;
 /// How often states that nobody looks at are looked for.
 pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A state is saved after so many records, or a tenth of its stream: what opening costs at most.

@@ -47,6 +47,8 @@ pub struct Metrics {
     pub compactions: Counter,
     /// Wakes of subscriptions that did not arrive, once for each try.
     pub wakes_missed: Counter,
+    /// Snapshots whose state was not kept in memory for their reader: too many are.
+    pub unpinned_snapshots: Counter,
     /// Requests answered with a 5xx.
     pub server_errors: Counter,
     registry: Registry,
@@ -76,6 +78,7 @@ impl Default for Metrics {
             live_block_bytes: Bytes::default(),
             compactions: Counter::default(),
             wakes_missed: Counter::default(),
+            unpinned_snapshots: Counter::default(),
             server_errors: Counter::default(),
             registry: Registry::with_prefix("scrollback"),
         };
@@ -124,6 +127,11 @@ impl Metrics {
         );
         r.register("compactions", "Compaction rounds", self.compactions.clone());
         r.register("wakes_missed", "Wakes that did not arrive", self.wakes_missed.clone());
+        r.register(
+            "unpinned_snapshots",
+            "Snapshots whose state is not kept in memory for their reader, because too many are",
+            self.unpinned_snapshots.clone(),
+        );
         r.register("server_errors", "Requests answered with a 5xx", self.server_errors.clone());
     }
 

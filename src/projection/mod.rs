@@ -12,15 +12,18 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{
     order::{OrderFold, OrderView},
     order_check::OrderChecked,
-    upkeep::{Checked, SaveFirst},
+    upkeep::{Checked, Differing, SaveFirst},
     views::{Pin, Views},
 };
 use crate::log::Record;
 
+mod aside;
 mod checkpoint;
 mod order;
 mod order_check;
+mod replay;
 mod roll_call;
+mod room;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -52,4 +55,9 @@ pub trait Fold: Default + Clone + Debug + Send + Sync + 'static {
 
     /// The state of a checkpoint; `None` where it is one of another version, or none at all.
     fn load(bytes: &[u8]) -> Option<Self>;
+
+    /// Whether a checkpoint is of this state, by all that it says of it.
+    fn is_in(&self, checkpoint: &[u8]) -> bool {
+        self.save() == checkpoint
+    }
 }

@@ -6,9 +6,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::checkpoint::{self, Checkpoint};
+use super::{
+    aside::aside,
+    checkpoint::{self, Checkpoint},
+};
 use crate::{
     limits,
     log::{
@@ -150,12 +153,12 @@ impl<F: OrderFold> OrderView<F> {
     }
 
     pub(super) async fn step(&self) -> Result<(), ReadError> {
-        let mut at = self.at.lock().await;
+        let mut at = Arc::clone(&self.at).lock_owned().await;
         let current = self.caught_up(&mut at).await?;
         if current.position.0.saturating_sub(current.saved.0) < limits::ORDER_CHECKPOINT_EVERY {
             return Ok(());
         }
-        self.save(current, false).await
+        self.save(at, false).await
     }
 
     /// Saves the state, unless that was done a moment ago: before records go, and on stopping.
@@ -163,21 +166,34 @@ impl<F: OrderFold> OrderView<F> {
     /// # Errors
     /// The store does not answer, or refuses.
     pub async fn save_unless_within(&self, span: Duration) -> Result<(), ReadError> {
-        let mut at = self.at.lock().await;
+        let mut at = Arc::clone(&self.at).lock_owned().await;
         let current = self.caught_up(&mut at).await?;
         let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let is_saved = current.saved == current.position
             || self.log.clock().now_ms() < current.saved_ms.saturating_add(span_ms);
-        if is_saved { Ok(()) } else { self.save(current, false).await }
+        if is_saved { Ok(()) } else { self.save(at, false).await }
     }
 
-    pub(super) async fn save(&self, current: &mut At<F>, replace: bool) -> Result<(), ReadError> {
-        let (position, bytes) = (current.position, current.fold.save());
+    /// Saves the state, which many sessions make large: it is written on a thread for that, and
+    /// goes there with its lock, so that whoever gives up halfway leaves it where it was.
+    pub(super) async fn save(
+        &self,
+        at: OwnedMutexGuard<Option<At<F>>>,
+        replace: bool,
+    ) -> Result<(), ReadError> {
         let Some(path) = Self::path() else { return Ok(()) };
         self.begin(&path).await?;
+        let (mut at, saved) = aside(usize::MAX, move || {
+            let saved = at.as_ref().map(|at| (at.position, at.fold.save()));
+            (at, saved)
+        })
+        .await?;
+        let Some((position, bytes)) = saved else { return Ok(()) };
         let saved = Checkpoint { offset: Offset(position.0), bytes };
-        checkpoint::save(&self.log, &path, &saved, replace).await?;
-        (current.saved, current.saved_ms) = (position, self.log.clock().now_ms());
+        checkpoint::save(&self.log, &path, saved, replace).await?;
+        if let Some(at) = at.as_mut() {
+            (at.saved, at.saved_ms) = (position, self.log.clock().now_ms());
+        }
         Ok(())
     }
 

@@ -63,7 +63,7 @@ impl<F: OrderFold> OrderView<F> {
     /// # Errors
     /// The store does not answer, or refuses.
     pub async fn rebuild(&self) -> Result<u64, ReadError> {
-        let mut at = self.at.lock().await;
+        let mut at = Arc::clone(&self.at).lock_owned().await;
         let current = self.caught_up(&mut at).await?;
         let mut anew = self.anew(current.position).await?;
         let mut cut = Vec::new();
@@ -77,8 +77,9 @@ impl<F: OrderFold> OrderView<F> {
             anew.take(path, &mut current.fold);
         }
         current.fold = anew;
-        self.save(current, true).await?;
-        Ok(current.fold.paths().len() as u64)
+        let streams = current.fold.paths().len() as u64;
+        self.save(at, true).await?;
+        Ok(streams)
     }
 
     /// A state folded from the log alone, up to a position.

@@ -1,6 +1,6 @@
 //! The driver with a fold that is easy to foresee: the payloads of a stream, one behind the other.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
@@ -18,8 +18,18 @@ struct Joined {
     folded: usize,
 }
 
+thread_local! {
+    /// Records that were folded on this thread, by states that are there and others.
+    static FOLDED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn folded_now() -> u64 {
+    FOLDED.replace(0)
+}
+
 impl Fold for Joined {
     fn fold(&mut self, record: &Record) {
+        FOLDED.set(FOLDED.get() + 1);
         self.text.push_str(std::str::from_utf8(&record.payload).unwrap());
         self.folded += 1;
     }
@@ -78,6 +88,7 @@ impl OrderFold for Counted {
     }
 
     fn fold(&mut self, told: &Told) {
+        FOLDED.set(FOLDED.get() + 1);
         *self.by_path.entry(told.path.to_string()).or_default() += 1;
         self.folded += 1;
     }
@@ -290,38 +301,202 @@ async fn a_checkpoint_is_compared_with_a_replay_and_made_anew() {
     let bench = Bench::new();
     bench.append("s", 1..=LONG).await;
     let path = stream("s");
+    let same = |checkpoints| Ok(Checked::Same { checkpoints });
     assert_eq!(bench.views.check(&path).await, Ok(Checked::NoCheckpoint));
     bench.state("s").await;
     bench.append("s", LONG + 1..=LONG + 1).await;
-    assert_eq!(bench.views.check(&path).await, Ok(Checked::Same));
-    let wrong = checkpoint::Checkpoint { offset: Offset(LONG), bytes: b"v1:1,2,".to_vec() };
-    checkpoint::save(&bench.log, &path, &wrong, true).await.unwrap();
-    let differs = Checked::Differs { offset: Offset(LONG) };
-    assert_eq!(bench.views.check(&path).await, Ok(differs));
+    assert_eq!(bench.views.check(&path).await, same(1));
+    bench.append("s", LONG + 2..=LONG * 2).await;
+    bench.state("s").await;
+    assert_eq!(bench.views.check(&path).await, same(2));
+    bench.append("s", LONG * 2 + 1..=LONG * 2 + 1).await;
+    let save = async |offset, bytes: &[u8], replace| {
+        let wrong = checkpoint::Checkpoint { offset: Offset(offset), bytes: bytes.to_vec() };
+        checkpoint::save(&bench.log, &path, wrong, replace).await.unwrap();
+    };
+    let differs = async || {
+        let checked = bench.views.check(&path).await.unwrap();
+        let Checked::Differs(differing) = checked else { return (0, 0, Vec::new()) };
+        assert_eq!(differing.replayed.text, numbers(differing.offset.0));
+        (differing.after.0, differing.offset.0, differing.saved)
+    };
+    save(LONG * 2 + 1, b"v1:1,2,", false).await;
+    assert_eq!(differs().await, (LONG * 2, LONG * 2 + 1, b"v1:1,2,".to_vec()));
+    // The first of them is named, whatever comes after it.
+    save(LONG, b"v1:1,2,", true).await;
+    let right = format!("v1:{}", numbers(LONG + 1));
+    save(LONG + 1, right.as_bytes(), false).await;
+    assert_eq!(differs().await, (0, LONG, b"v1:1,2,".to_vec()));
     bench.views.rebuild(&path).await.unwrap();
-    assert_eq!(bench.views.check(&path).await, Ok(Checked::Same));
+    assert_eq!(bench.views.check(&path).await, same(1));
     let anew = Views::<Joined>::new(bench.log.clone());
     let opened = anew.read(&path, |state, _| state.clone()).await.unwrap();
-    assert_eq!((opened.text, opened.folded), (numbers(LONG + 1), 0));
+    assert_eq!((opened.text, opened.folded), (numbers(LONG * 2 + 1), 0));
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_the_first_form_is_read() {
+    let bench = Bench::new();
+    bench.append("s", 1..=LONG).await;
+    bench.state("s").await;
+    let head = bench.log.checkpoint(&stream("s"), "views").await.unwrap().unwrap();
+    let mut head: serde_json::Value = serde_json::from_slice(&head).unwrap();
+    head["form"] = 1.into();
+    head.as_object_mut().unwrap().remove("before");
+    bench.log.save_checkpoint(&stream("s"), "views", head.to_string().into()).await.unwrap();
+    let opened = async || {
+        let anew = Views::<Joined>::new(bench.log.clone());
+        anew.read(&stream("s"), |state, _| state.clone()).await.unwrap()
+    };
+    assert_eq!((opened().await.text, opened().await.folded), (numbers(LONG), 0));
+    bench.append("s", LONG + 1..=LONG * 2).await;
+    bench.state("s").await;
+    let checked = bench.views.check(&stream("s")).await;
+    assert_eq!(checked, Ok(Checked::Same { checkpoints: 2 }));
+    head["form"] = 3.into();
+    bench.log.save_checkpoint(&stream("s"), "views", head.to_string().into()).await.unwrap();
+    assert_eq!(opened().await.folded as u64, LONG * 2, "a form of later is not known");
+}
+
+/// Records that a state folds in a few steps.
+const MANY: u64 = 3_500;
+
+#[tokio::test]
+async fn a_state_whose_reader_has_gone_is_folded_on_from_where_it_was() {
+    let bench = Bench::new();
+    bench.append("s", 1..=MANY).await;
+    let path = stream("s");
+    let mut before = 0;
+    // Each comes a step further than the one before.
+    for _ in 0..3 {
+        let mut look = Box::pin(bench.views.read(&path, |_, _| ()));
+        assert!(futures_util::poll!(&mut look).is_pending());
+        drop(look);
+        before += folded_now();
+    }
+    assert!(before > 1_000 && before < MANY, "{before}");
+    assert_eq!(bench.state("s").await.0.text, numbers(MANY));
+    assert_eq!(before + folded_now(), MANY);
+}
+
+#[tokio::test]
+async fn a_state_is_opened_once_however_many_wait_for_it() {
+    let bench = Bench::new();
+    bench.append("s", 1..=MANY).await;
+    let path = stream("s");
+    let mut one = Box::pin(bench.views.read(&path, |state, _| state.text.len()));
+    let mut other = Box::pin(bench.views.read(&path, |state, _| state.text.len()));
+    assert!(futures_util::poll!(&mut one).is_pending());
+    assert!(futures_util::poll!(&mut other).is_pending());
+    // Many others are looked at meanwhile.
+    for n in 0..limits::VIEWS_MAX * 2 {
+        bench.append(&format!("s{n}"), 1..=1).await;
+        bench.clock.advance(Duration::from_millis(1));
+        bench.state(&format!("s{n}")).await;
+    }
+    let mut late = Box::pin(bench.views.read(&path, |state, _| state.text.len()));
+    assert!(futures_util::poll!(&mut late).is_pending());
+    let (one, other, late) = tokio::join!(one, other, late);
+    let wanted = numbers(MANY).len();
+    assert_eq!((one, other, late), (Ok(wanted), Ok(wanted), Ok(wanted)));
+    assert_eq!(folded_now(), MANY + limits::VIEWS_MAX as u64 * 2);
+}
+
+#[tokio::test]
+async fn few_long_states_are_opened_at_once_and_short_ones_do_not_wait() {
+    let bench = Bench::new();
+    let long = limits::REPLAY_LONG + 1;
+    let paths: Vec<_> = (0..=limits::REPLAYS_AT_ONCE).map(|n| stream(&format!("s{n}"))).collect();
+    for path in &paths {
+        bench.append(path.as_str(), 1..=long / 2).await;
+        bench.append(path.as_str(), long / 2 + 1..=long).await;
+    }
+    bench.append("short", 1..=limits::REPLAY_LONG).await;
+    let mut looks: Vec<_> =
+        paths.iter().map(|path| Box::pin(bench.views.read(path, |_, at| at.0))).collect();
+    let mut last = looks.pop().unwrap();
+    for look in &mut looks {
+        assert!(futures_util::poll!(look).is_pending());
+    }
+    assert_ne!(folded_now(), 0);
+    for _ in 0..100 {
+        assert!(futures_util::poll!(&mut last).is_pending());
+    }
+    assert_eq!(folded_now(), 0, "it waits for its turn");
+    assert_eq!(bench.state("short").await.1, limits::REPLAY_LONG);
+    folded_now();
+    drop(looks.pop());
+    assert_eq!(last.await, Ok(long));
+    assert_eq!(folded_now(), long);
 }
 
 #[tokio::test]
 async fn few_states_are_in_memory_and_none_that_nobody_looks_at() {
     let bench = Bench::new();
     bench.append("pinned", 1..=1).await;
-    let pin = bench.views.pin(&stream("pinned"));
+    let pin = bench.views.pin(&stream("pinned")).unwrap();
     for n in 0..limits::VIEWS_MAX + 10 {
         bench.append(&format!("s{n}"), 1..=1).await;
         bench.state(&format!("s{n}")).await;
         bench.clock.advance(Duration::from_millis(1));
     }
-    assert_eq!(bench.views.live(), limits::VIEWS_MAX);
+    assert_eq!(bench.views.live(), limits::VIEWS_MAX + 1, "beside the pinned one");
     bench.clock.advance(limits::VIEWS_IDLE);
     bench.views.let_go_idle();
     assert_eq!(bench.views.live(), 1, "one is pinned");
     drop(pin);
     bench.views.let_go_idle();
     assert_eq!(bench.views.live(), 0);
+}
+
+#[tokio::test]
+async fn states_are_pinned_as_long_as_there_is_room() {
+    let bench = Bench::new();
+    let unpinned = || bench.log.metrics().unpinned_snapshots.get();
+    let paths: Vec<_> = (0..limits::VIEWS_PINNED_MAX).map(|n| stream(&format!("s{n}"))).collect();
+    let mut pins: Vec<_> = paths.iter().map(|path| bench.views.pin(path).unwrap()).collect();
+    let first = paths.first().unwrap();
+    // One that is there takes no more room.
+    pins.push(bench.views.pin(first).unwrap());
+    assert_eq!(unpinned(), 0);
+    assert!(bench.views.pin(&stream("more")).is_none());
+    assert_eq!((unpinned(), bench.views.live()), (1, limits::VIEWS_PINNED_MAX + 1));
+    drop(pins.pop());
+    assert!(bench.views.pin(&stream("more")).is_none(), "there are two of it");
+    drop(pins.pop());
+    assert!(bench.views.pin(&stream("more")).is_some());
+    drop(pins);
+    bench.clock.advance(limits::VIEWS_IDLE);
+    bench.views.let_go_idle();
+    assert_eq!(bench.views.live(), 0);
+}
+
+#[tokio::test]
+async fn pinned_states_that_have_grown_beyond_their_room_take_their_turn() {
+    let bench = Bench::new();
+    let large = "x".repeat(200 * 1024);
+    let fill = async |path: &str, bytes: usize| {
+        for _ in 0..bytes.div_ceil(large.len()) {
+            let append = Append::json([NewRecord { id: None, payload: large.clone().into() }]);
+            bench.log.append(&stream(path), append).await.unwrap();
+        }
+        bench.state(path).await;
+        bench.clock.advance(Duration::from_millis(1));
+    };
+    bench.append("old", 1..=1).await;
+    let old = bench.views.pin(&stream("old")).unwrap();
+    bench.state("old").await;
+    bench.append("new", 1..=1).await;
+    let new = bench.views.pin(&stream("new")).unwrap();
+    fill("new", limits::VIEWS_PINNED_BYTES_MAX).await;
+    assert!(bench.views.pin(&stream("more")).is_none());
+    bench.clock.advance(limits::VIEWS_IDLE);
+    bench.views.read(&stream("new"), |_, _| ()).await.unwrap();
+    bench.views.let_go_idle();
+    assert_eq!(bench.views.live(), 1, "the one that was used last is there");
+    // Whoever looks again gets what it asks for.
+    assert_eq!(bench.state("old").await.0.text, "1,");
+    drop((old, new));
 }
 
 #[tokio::test]
@@ -343,6 +518,29 @@ async fn a_state_over_all_streams_goes_on_from_its_checkpoint() {
     let counts: Vec<_> = counts.into_iter().collect();
     let many = limits::ORDER_CHECKPOINT_EVERY + 3;
     assert_eq!(counts, [("a".to_owned(), many), ("b".to_owned(), 9)]);
+}
+
+#[tokio::test]
+async fn a_state_over_all_streams_is_there_wherever_its_saving_was_given_up() {
+    let bench = Bench::new();
+    let view = OrderView::<Counted>::new(bench.log.clone());
+    for _ in 0..limits::ORDER_CHECKPOINT_EVERY / 10_000 {
+        bench.append("a", 1..=10_000).await;
+    }
+    for polls in 0..100 {
+        let mut step = Box::pin(view.step());
+        for _ in 0..polls {
+            if futures_util::poll!(&mut step).is_ready() {
+                break;
+            }
+        }
+    }
+    view.step().await.unwrap();
+    let many = limits::ORDER_CHECKPOINT_EVERY;
+    assert_eq!(view.read(|state, _| state.by_path["a"]).await.unwrap(), many);
+    assert_eq!(folded_now(), many);
+    let anew = OrderView::<Counted>::new(bench.log.clone());
+    assert_eq!(anew.read(|state, _| (state.folded, state.by_path["a"])).await, Ok((0, many)));
 }
 
 #[tokio::test]

@@ -6,23 +6,43 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Fold, Views, checkpoint, views::At};
+use super::{
+    Fold, Views,
+    checkpoint::{self, Checkpoint},
+    replay::At,
+};
 use crate::log::{Offset, ReadError, Refused, StreamPath, TrimGuard};
 
-/// What became of comparing a checkpoint with a replay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
+/// What became of comparing the checkpoints of a stream with a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked<F> {
     /// They are the same, to the byte.
-    Same,
-    /// They are not.
-    Differs {
-        /// The last record in the checkpoint.
-        offset: Offset,
+    Same {
+        /// How many there are.
+        checkpoints: u64,
     },
+    /// They are not.
+    Differs(Box<Differing<F>>),
     /// There is none, or none that this version can read.
     NoCheckpoint,
     /// The records at the beginning are no longer kept.
     BeginningGone,
+}
+
+/// The first checkpoint of a stream that is not what a replay gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differing<F> {
+    /// Where the last one stands that is what a replay gives; 0 where none is. The difference
+    /// arose behind it.
+    pub after: Offset,
+    /// Where this one stands.
+    pub offset: Offset,
+    /// The checkpoint.
+    pub saved: Vec<u8>,
+    /// What the replay gives there.
+    pub replayed: F,
+    /// How many were compared.
+    pub checkpoints: u64,
 }
 
 /// Before records of a session go, its state is saved with them in it (design, section 8).
@@ -33,24 +53,34 @@ pub struct SaveFirst<F> {
 }
 
 impl<F: Fold> Views<F> {
-    /// Folds a stream from its beginning and compares that with its checkpoint.
+    /// Folds a stream from its beginning and compares that with its checkpoints, up to the first
+    /// that differs.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn check(&self, path: &StreamPath) -> Result<Checked, ReadError> {
+    pub async fn check(&self, path: &StreamPath) -> Result<Checked<F>, ReadError> {
         let info = self.inner.log.info(path).await?;
-        let found = checkpoint::load(&self.inner.log, path).await?;
-        let Some(found) = found.filter(|found| found.offset <= info.tail) else {
+        let mut found = checkpoint::load_all(&self.inner.log, path).await?;
+        // One of another version is folded again when it is asked for.
+        found.retain(|found| found.offset <= info.tail && F::load(&found.bytes).is_some());
+        if found.is_empty() {
             return Ok(Checked::NoCheckpoint);
-        };
+        }
         if info.earliest > Offset(1) {
             return Ok(Checked::BeginningGone);
         }
-        let replayed = self.inner.caught_up(path, At::<F>::empty(&info), found.offset).await?;
-        // One of another version is folded again when it is asked for.
-        let Some(saved) = F::load(&found.bytes) else { return Ok(Checked::NoCheckpoint) };
-        let same = saved.save() == replayed.fold.save();
-        Ok(if same { Checked::Same } else { Checked::Differs { offset: found.offset } })
+        let total = found.len() as u64;
+        let (mut at, mut after) = (At::<F>::empty(info.epoch), Offset::ZERO);
+        for (checkpoints, Checkpoint { offset, bytes }) in (1..).zip(found) {
+            self.inner.fold_to(path, &mut at, offset, |_, _| {}).await?;
+            if !at.fold.is_in(&bytes) {
+                let (saved, replayed) = (bytes, at.fold);
+                let differing = Differing { after, offset, saved, replayed, checkpoints };
+                return Ok(Checked::Differs(Box::new(differing)));
+            }
+            after = offset;
+        }
+        Ok(Checked::Same { checkpoints: total })
     }
 
     /// Folds a stream from its beginning and saves that as its checkpoint. Where the beginning is
@@ -60,13 +90,13 @@ impl<F: Fold> Views<F> {
     /// [`ReadError`].
     pub async fn rebuild(&self, path: &StreamPath) -> Result<(), ReadError> {
         let info = self.inner.log.info(path).await?;
-        let start = if info.earliest > Offset(1) {
+        let mut at: At<F> = if info.earliest > Offset(1) {
             self.inner.open(path, &info).await?
         } else {
-            At::empty(&info)
+            At::empty(info.epoch)
         };
-        let at = self.inner.caught_up(path, start, info.tail).await?;
-        self.inner.save(path, &at, true).await
+        self.inner.fold_to(path, &mut at, info.tail, |_, _| {}).await?;
+        self.inner.save(path, &mut at, true).await
     }
 
     /// Saves the states of streams below a prefix before retention takes records of theirs.
@@ -77,12 +107,12 @@ impl<F: Fold> Views<F> {
 
     async fn save_through(&self, path: &StreamPath, earliest: Offset) -> Result<(), ReadError> {
         let info = self.inner.log.info(path).await?;
-        let at = self.inner.open(path, &info).await?;
+        let mut at: At<F> = self.inner.open(path, &info).await?;
         if at.offset.plus(1) >= earliest {
             return Ok(());
         }
-        let at = self.inner.caught_up(path, at, info.tail).await?;
-        self.inner.save(path, &at, false).await
+        self.inner.fold_to(path, &mut at, info.tail, |_, _| {}).await?;
+        self.inner.save(path, &mut at, false).await
     }
 }
 

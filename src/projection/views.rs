@@ -1,5 +1,5 @@
-//! The states of the streams that are looked at, kept caught up: read from their checkpoints, held
-//! while they are used, saved where much was folded.
+//! The states of the streams that are looked at: found, shown at the tail or at any offset, held
+//! while they are used.
 //!
 //! Invariant: a state that is shown stands at the offset that is said with it, and every record up
 //! to there that is kept is in it.
@@ -17,49 +17,37 @@ use tokio::sync::Mutex;
 
 use super::{
     Fold,
-    checkpoint::{self, Checkpoint},
+    replay::{At, Inner},
+    room::{self, Held},
 };
 use crate::{
     limits,
-    log::{Log, Offset, PageLimit, ReadError, Record, StreamInfo, StreamPath},
+    log::{Log, Offset, ReadError, Record, StreamInfo, StreamPath},
 };
 
 /// The live states of streams. Cheap to clone.
 #[derive(Debug)]
 pub struct Views<F> {
-    pub(super) inner: Arc<Inner<F>>,
+    pub(super) inner: Arc<Inner>,
+    live: Arc<Lock<Live<F>>>,
 }
 
 impl<F> Clone for Views<F> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), live: Arc::clone(&self.live) }
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Inner<F> {
-    pub(super) log: Log,
-    live: Lock<HashMap<Arc<str>, Arc<View<F>>>>,
-    /// Held while a checkpoint is saved: two of one stream must not be written into each other.
-    saving: Mutex<()>,
-}
+type Live<F> = HashMap<Arc<str>, Arc<View<F>>>;
 
 /// The state of one stream.
 #[derive(Debug)]
-struct View<F> {
+pub(super) struct View<F> {
     at: Mutex<Option<At<F>>>,
     used_ms: AtomicU64,
+    /// Its size when it was looked at last.
+    bytes: AtomicUsize,
     pins: AtomicUsize,
-}
-
-/// A state, and where it stands.
-#[derive(Debug, Clone)]
-pub(super) struct At<F> {
-    epoch: u64,
-    pub(super) offset: Offset,
-    /// The newest checkpoint.
-    saved: Offset,
-    pub(super) fold: F,
 }
 
 /// Keeps a stream's state in memory while it is there.
@@ -76,10 +64,11 @@ impl<F: Fold> Views<F> {
     /// States of the streams of a log.
     #[must_use]
     pub fn new(log: Log) -> Self {
-        Self { inner: Arc::new(Inner { log, live: Lock::default(), saving: Mutex::new(()) }) }
+        Self { inner: Arc::new(Inner::new(log)), live: Arc::default() }
     }
 
-    /// Shows the state of a stream at its tail. Whoever looks meanwhile waits.
+    /// Shows the state of a stream at its tail. Whoever looks meanwhile waits; whoever gives up
+    /// leaves what was folded so far to the next.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -94,12 +83,12 @@ impl<F: Fold> Views<F> {
         let mut at = view.at.lock().await;
         // Asked again where nobody else moves the state: one of later is not taken for foreign.
         let info = self.inner.log.info(path).await?;
-        let current = match at.take().filter(|at| at.epoch == info.epoch) {
-            Some(current) => current,
-            None => self.inner.open(path, &info).await?,
-        };
-        // Taken out while it is folded: whoever gives up halfway leaves nothing half done.
-        let current = at.insert(self.inner.caught_up(path, current, info.tail).await?);
+        if at.as_ref().is_none_or(|at| at.epoch != info.epoch) {
+            *at = Some(self.inner.open(path, &info).await?);
+        }
+        let current = at.get_or_insert_with(|| At::empty(info.epoch));
+        self.inner.fold_to(path, current, info.tail, |_, _| {}).await?;
+        view.bytes.store(current.bytes, Ordering::Relaxed);
         let shown = show(&current.fold, current.offset);
         self.inner.save_if_long(path, current).await;
         Ok(shown)
@@ -131,10 +120,29 @@ impl<F: Fold> Views<F> {
         until: Offset,
         mut show: impl FnMut(&F, Option<&Record>) + Send,
     ) -> Result<(), ReadError> {
-        let at = self.at(path, from).await?;
+        let mut at = self.at(path, from).await?;
         show(&at.fold, None);
         let each = |fold: &F, record: &Record| show(fold, Some(record));
-        self.inner.folded(path, at, until, each).await.map(drop)
+        self.inner.fold_to(path, &mut at, until, each).await
+    }
+
+    /// The state of a stream as it was at an offset, to keep.
+    ///
+    /// # Errors
+    /// As [`Views::read_at`].
+    pub async fn state_at(&self, path: &StreamPath, offset: Offset) -> Result<F, ReadError> {
+        Ok(self.at(path, offset).await?.fold)
+    }
+
+    /// Does long work on states away from the requests of others, few at once.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`]: it did not come to its end.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        self.inner.aside(work).await
     }
 
     async fn at(&self, path: &StreamPath, offset: Offset) -> Result<At<F>, ReadError> {
@@ -143,15 +151,16 @@ impl<F: Fold> Views<F> {
             return Err(ReadError::Beyond { tail: info.tail });
         }
         let live = self.live_before(path, &info, offset).await;
-        let saved = self.inner.open(path, &info).await?;
+        let saved: At<F> = self.inner.open(path, &info).await?;
         let known = [live, Some(saved)].into_iter().flatten().filter(|at| at.offset <= offset);
-        let start = known.max_by_key(|at| at.offset).unwrap_or_else(|| At::empty(&info));
+        let mut start = known.max_by_key(|at| at.offset).unwrap_or_else(|| At::empty(info.epoch));
         // A state that lacks records is only shown at the tail, where there is no other.
         let is_whole = start.offset.plus(1) >= info.earliest || start.offset == offset;
         if !is_whole && offset < info.tail {
             return Err(ReadError::Trimmed { earliest: info.earliest });
         }
-        self.inner.caught_up(path, start, offset).await
+        self.inner.fold_to(path, &mut start, offset, |_, _| {}).await?;
+        Ok(start)
     }
 
     /// The first offset at which the state of a stream is known for certain.
@@ -163,22 +172,29 @@ impl<F: Fold> Views<F> {
         if info.earliest <= Offset(1) {
             return Ok(Offset::ZERO);
         }
-        let saved = self.inner.open(path, &info).await?.offset;
+        let saved = self.inner.open::<F>(path, &info).await?.offset;
         Ok(if saved.plus(1) >= info.earliest { saved } else { info.tail })
     }
 
-    /// Keeps a stream's state in memory until the pin is dropped.
+    /// Keeps a stream's state in memory until the pin is dropped; none where so many are kept
+    /// that this one has to take its turn with all others.
     #[must_use]
-    pub fn pin(&self, path: &StreamPath) -> Pin<F> {
+    pub fn pin(&self, path: &StreamPath) -> Option<Pin<F>> {
         let view = self.view(path);
+        let live = self.live.lock();
+        if !view.is_pinned() && !room::takes_a_pin(&held(&live)) {
+            self.inner.log.metrics().unpinned_snapshots.inc();
+            return None;
+        }
         view.pins.fetch_add(1, Ordering::Relaxed);
-        Pin(view)
+        drop(live);
+        Some(Pin(view))
     }
 
     /// How many states are in memory.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.inner.live.lock().len()
+        self.live.lock().len()
     }
 
     /// Lets go of what nobody has looked at for a while; the server runs it as a task and stops it
@@ -194,27 +210,31 @@ impl<F: Fold> Views<F> {
     pub fn let_go_idle(&self) {
         let now_ms = self.inner.log.clock().now_ms();
         let idle_ms = u64::try_from(limits::VIEWS_IDLE.as_millis()).unwrap_or(u64::MAX);
-        self.inner.live.lock().retain(|_, view| {
-            let used_ms = view.used_ms.load(Ordering::Relaxed);
-            view.is_pinned() || now_ms.saturating_sub(used_ms) < idle_ms
-        });
-    }
-
-    /// The view of a stream, the least used one being let go of where there are too many.
-    fn view(&self, path: &StreamPath) -> Arc<View<F>> {
-        let now_ms = self.inner.log.clock().now_ms();
-        let mut live = self.inner.live.lock();
-        let view = live.entry(path.shared()).or_insert_with(|| Arc::new(View::new()));
-        let view = Arc::clone(view);
-        view.used_ms.store(now_ms, Ordering::Relaxed);
-        if live.len() > limits::VIEWS_MAX {
-            let idle =
-                live.iter().filter(|(_, other)| !other.is_pinned() && !Arc::ptr_eq(other, &view));
-            let oldest = idle.min_by_key(|(_, other)| other.used_ms.load(Ordering::Relaxed));
-            if let Some(oldest) = oldest.map(|(path, _)| Arc::clone(path)) {
-                live.remove(&oldest);
+        let mut live = self.live.lock();
+        for held in room::may_go(held(&live)) {
+            if now_ms.saturating_sub(held.used_ms) >= idle_ms {
+                live.remove(&held.path);
             }
         }
+    }
+
+    /// The view of a stream, the least used ones being let go of where there are too many.
+    fn view(&self, path: &StreamPath) -> Arc<View<F>> {
+        let now_ms = self.inner.log.clock().now_ms();
+        let mut live = self.live.lock();
+        if let Some(view) = live.get(path.as_str()) {
+            view.used_ms.store(now_ms, Ordering::Relaxed);
+            return Arc::clone(view);
+        }
+        if live.len() >= limits::VIEWS_MAX {
+            let may_go = room::may_go(held(&live));
+            let surplus = (may_go.len() + 1).saturating_sub(limits::VIEWS_MAX);
+            for held in may_go.into_iter().take(surplus) {
+                live.remove(&held.path);
+            }
+        }
+        let view = Arc::new(View::new(now_ms));
+        live.insert(path.shared(), Arc::clone(&view));
         view
     }
 
@@ -225,15 +245,20 @@ impl<F: Fold> Views<F> {
         info: &StreamInfo,
         offset: Offset,
     ) -> Option<At<F>> {
-        let view = self.inner.live.lock().get(path.as_str()).cloned()?;
+        let view = self.live.lock().get(path.as_str()).cloned()?;
         let at = view.at.lock().await;
         at.as_ref().filter(|at| at.epoch == info.epoch && at.offset <= offset).cloned()
     }
 }
 
 impl<F> View<F> {
-    fn new() -> Self {
-        Self { at: Mutex::new(None), used_ms: AtomicU64::new(0), pins: AtomicUsize::new(0) }
+    fn new(now_ms: u64) -> Self {
+        Self {
+            at: Mutex::new(None),
+            used_ms: AtomicU64::new(now_ms),
+            bytes: AtomicUsize::new(0),
+            pins: AtomicUsize::new(0),
+        }
     }
 
     fn is_pinned(&self) -> bool {
@@ -241,114 +266,17 @@ impl<F> View<F> {
     }
 }
 
-impl<F: Fold> At<F> {
-    pub(super) fn empty(info: &StreamInfo) -> Self {
-        Self { epoch: info.epoch, offset: Offset::ZERO, saved: Offset::ZERO, fold: F::default() }
-    }
-}
-
-impl<F: Fold> Inner<F> {
-    /// The state of the newest checkpoint, or of nothing.
-    pub(super) async fn open(
-        &self,
-        path: &StreamPath,
-        info: &StreamInfo,
-    ) -> Result<At<F>, ReadError> {
-        let found = checkpoint::load(&self.log, path).await?;
-        let found = found.filter(|found| found.offset <= info.tail);
-        let loaded = found.and_then(|found| Some((found.offset, F::load(&found.bytes)?)));
-        Ok(loaded.map_or_else(
-            || At::empty(info),
-            |(offset, fold)| At { epoch: info.epoch, offset, saved: offset, fold },
-        ))
-    }
-
-    /// Folds the records up to an offset.
-    pub(super) async fn caught_up(
-        &self,
-        path: &StreamPath,
-        at: At<F>,
-        until: Offset,
-    ) -> Result<At<F>, ReadError> {
-        self.folded(path, at, until, |_, _| {}).await
-    }
-
-    /// The same, with a look at the state after each record.
-    async fn folded(
-        &self,
-        path: &StreamPath,
-        mut at: At<F>,
-        until: Offset,
-        mut each: impl FnMut(&F, &Record) + Send,
-    ) -> Result<At<F>, ReadError> {
-        while at.offset < until {
-            let left = usize::try_from(until.0 - at.offset.0).unwrap_or(usize::MAX);
-            let limit =
-                PageLimit { records: left.min(limits::PAGE_RECORDS), bytes: limits::PAGE_BYTES };
-            match self.log.read(path, at.offset, limit).await {
-                Ok(page) if page.records.is_empty() => break,
-                Ok(page) => {
-                    for record in page.records.iter().filter(|record| record.offset <= until) {
-                        at.fold.fold(record);
-                        at.offset = record.offset;
-                        each(&at.fold, record);
-                    }
-                    // A long fold that never waits for the store would keep others from running.
-                    if at.offset < until {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                // What is gone is in a checkpoint that was saved before, or gone for everybody.
-                Err(ReadError::Trimmed { earliest }) => {
-                    let saved = self.saved_between(path, at.offset, until).await?;
-                    match saved {
-                        Some((offset, fold)) => (at.offset, at.fold) = (offset, fold),
-                        None => at.offset = Offset(earliest.0.saturating_sub(1)).min(until),
-                    }
-                }
-                Err(ReadError::Lost { to, .. }) => at.offset = to.min(until),
-                Err(error) => return Err(error),
-            }
+fn held<F>(live: &Live<F>) -> Vec<Held> {
+    let held = |(path, view): (&Arc<str>, &Arc<View<F>>)| {
+        let pins = view.pins.load(Ordering::Relaxed);
+        Held {
+            path: Arc::clone(path),
+            used_ms: view.used_ms.load(Ordering::Relaxed),
+            bytes: view.bytes.load(Ordering::Relaxed),
+            // The map has it, and so has each pin.
+            is_busy: Arc::strong_count(view) > 1 + pins,
+            is_pinned: pins > 0,
         }
-        Ok(at)
-    }
-
-    /// The checkpoint, if it lies behind one place and not behind another.
-    async fn saved_between(
-        &self,
-        path: &StreamPath,
-        after: Offset,
-        until: Offset,
-    ) -> Result<Option<(Offset, F)>, ReadError> {
-        let found = checkpoint::load(&self.log, path).await?;
-        let found = found.filter(|found| found.offset > after && found.offset <= until);
-        Ok(found.and_then(|found| Some((found.offset, F::load(&found.bytes)?))))
-    }
-
-    /// Saves a state, unless a later one is saved already.
-    pub(super) async fn save(
-        &self,
-        path: &StreamPath,
-        at: &At<F>,
-        replace: bool,
-    ) -> Result<(), ReadError> {
-        let saved = Checkpoint { offset: at.offset, bytes: at.fold.save() };
-        let _saving = self.saving.lock().await;
-        checkpoint::save(&self.log, path, &saved, replace).await
-    }
-
-    /// Saves a state that has come far since it was saved.
-    async fn save_if_long(&self, path: &StreamPath, at: &mut At<F>) {
-        // A longer stream has a larger state, which is worth saving less often.
-        let enough = limits::CHECKPOINT_EVERY.max(at.offset.0 / 10);
-        if at.offset.0.saturating_sub(at.saved.0) < enough {
-            return;
-        }
-        // One that is given up halfway is tried again by the next.
-        let saved = self.save(path, at, false).await;
-        at.saved = at.offset;
-        if let Err(error) = saved {
-            tracing::warn!(%path, %error, "no checkpoint was saved");
-        }
-    }
+    };
+    live.iter().map(held).collect()
 }

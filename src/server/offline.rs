@@ -74,10 +74,10 @@ async fn each(log: &Log, work: Work, progress: &mut impl FnMut(u64)) -> anyhow::
             report.sessions += 1;
             match work {
                 Work::Check => match views.check(&path).await? {
-                    Checked::Same => report.checkpoints += 1,
-                    Checked::Differs { offset } => {
-                        report.checkpoints += 1;
-                        report.differing.push((info.path.to_string(), offset.0));
+                    Checked::Same { checkpoints } => report.checkpoints += checkpoints,
+                    Checked::Differs(differing) => {
+                        report.checkpoints += differing.checkpoints;
+                        report.differing.push((info.path.to_string(), differing.offset.0));
                     }
                     Checked::NoCheckpoint | Checked::BeginningGone => {}
                 },

@@ -1,6 +1,7 @@
 //! `GET /api/sessions/{id}/stream?snapshot=true`: the state, then everything after it.
 
 use insta::assert_snapshot;
+use scrollback::{limits, log::StreamPath};
 use serde_json::Value;
 use tokio::task::yield_now;
 
@@ -82,12 +83,33 @@ async fn the_state_is_kept_while_its_reader_is_there() {
     let app = TestApp::new();
     app.fill(1).await;
     let live = app.follow(URI).await;
-    app.clock.advance(scrollback::limits::VIEWS_IDLE);
+    app.clock.advance(limits::VIEWS_IDLE);
     app.app.views().let_go_idle();
     assert_eq!(app.app.views().live(), 1);
     drop(live);
     app.app.views().let_go_idle();
     assert_eq!(app.app.views().live(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_state_also_where_no_more_are_kept_for_readers() {
+    let app = TestApp::new();
+    app.fill(1).await;
+    let path = |n| StreamPath::session(&format!("other{n}")).unwrap();
+    let pins: Vec<_> =
+        (0..limits::VIEWS_PINNED_MAX).map(|n| app.app.views().pin(&path(n)).unwrap()).collect();
+    let mut live = app.follow(&format!("{URI}&projections=todo")).await;
+    assert_snapshot!(live.frames(2).await, @r#"
+    1 [snapshot] {"offset":1,"projections":{"todo":{"todos":[],"updatedAt":0,"updatedOffset":0}}}
+    1 [caught-up] {"epoch":"E","offset":1}
+    "#);
+    assert!(app.get("/metrics").await.text().contains("scrollback_unpinned_snapshots_total 1\n"));
+    // It has its turn among all others.
+    app.clock.advance(limits::VIEWS_IDLE);
+    app.app.views().let_go_idle();
+    assert_eq!(app.app.views().live(), pins.len());
+    app.post("/api/sessions/s/events", r#"{"id":"new","channel":"x"}"#).await;
+    assert_snapshot!(live.frames(2).await.lines().last().unwrap(), @"2 new");
 }
 
 /// The next frame's id, name and data.

@@ -85,7 +85,8 @@ proptest! {
             drop((views, log));
             let log = open(folder.path());
             let views = Views::<Projections>::new(log.clone());
-            prop_assert_eq!(views.check(&path(SESSION)).await.unwrap(), Checked::Same);
+            let checked = views.check(&path(SESSION)).await.unwrap();
+            prop_assert_eq!(checked, Checked::Same { checkpoints: 1 });
             prop_assert_eq!(seen(&log).await.0, folded(before));
             if !after.is_empty() {
                 append(&log, after).await;

@@ -155,7 +155,7 @@ async fn snapshot(
     asked.place = Place::After(offset);
     // Whatever the client had is replaced.
     asked.epoch = None;
-    Ok((asked, Some(pin)))
+    Ok((asked, pin))
 }
 
 /// Finds the place to begin at, and says so where it is not the one that was asked for.
@@ -223,7 +223,8 @@ struct Live {
     /// Everything up to here was sent or filtered out.
     at: Offset,
     epoch: String,
-    /// Its place among the readers, and the state it was shown, which others will ask for, too.
+    /// Its place among the readers, and the state it was shown, which others will ask for, too,
+    /// where there is room for it.
     _held: (Seat, Option<Pin<Projections>>),
 }
 

@@ -73,14 +73,16 @@ async fn diff(State(app): State<Arc<App>>, request: Request) -> Result<Response,
     let names = names(&params)?;
     let place = |name| params.offset(name)?.ok_or_else(|| wrong(name, "is missing"));
     let (from, to) = (place("from")?, place("to")?);
-    let values = |state: &Projections| -> Value {
-        let value = |name: &&'static str| Some(((*name).to_owned(), state.json(name)?));
-        names.iter().filter_map(value).collect::<Map<_, _>>().into()
+    let before = app.views().state_at(&path, from).await?;
+    let after = app.views().state_at(&path, to).await?;
+    let compare = move || {
+        let values = |state: &Projections| -> Value {
+            let value = |name: &&'static str| Some(((*name).to_owned(), state.json(name)?));
+            names.iter().filter_map(value).collect::<Map<_, _>>().into()
+        };
+        serde_json::value::to_raw_value(&json_patch::diff(&values(&before), &values(&after)))
     };
-    let before = app.views().read_at(&path, from, values).await?;
-    let after = app.views().read_at(&path, to, values).await?;
-    let patch = json_patch::diff(&before, &after);
-    let patch = serde_json::value::to_raw_value(&patch).map_err(defect)?;
+    let patch = app.views().aside(compare).await?.map_err(defect)?;
     json(&StateDiffAnswer { from: from.0, to: to.0, patch })
 }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Projections};
+use super::{Event, Projections, Seal};
 use crate::{log::Record, projection::Fold, session::Stored};
 
 /// A checkpoint as it is saved.
@@ -21,6 +21,24 @@ struct SavedProjection {
     version: u32,
     #[serde(with = "serde_bytes")]
     state: Vec<u8>,
+    /// The hash of the state; empty in checkpoints of the first form, which have none.
+    #[serde(default, with = "serde_bytes")]
+    hash: Vec<u8>,
+}
+
+impl Projections {
+    /// Those whose hash in a checkpoint is not that of the state beside it.
+    #[must_use]
+    pub fn unsealed(checkpoint: &[u8]) -> Vec<&'static str> {
+        let saved: Option<Saved> = rmp_serde::from_slice(checkpoint).ok();
+        let Some((saved, state)) = saved.zip(Self::load(checkpoint)) else { return Vec::new() };
+        let is_broken = |seal: &Seal| {
+            let said = saved.projections.iter().find(|saved| saved.name == seal.name);
+            said.is_some_and(|said| !said.hash.is_empty() && said.hash != seal.hash)
+        };
+        let seals = state.seals().into_iter();
+        seals.filter(is_broken).map(|seal| seal.name).collect()
+    }
 }
 
 impl Fold for Projections {
@@ -38,9 +56,9 @@ impl Fold for Projections {
     }
 
     fn save(&self) -> Vec<u8> {
-        let saved = Self::versions().iter().filter_map(|(name, version)| {
-            let (name, version) = ((*name).to_owned(), *version);
-            Some(SavedProjection { state: Projections::save(self, &name)?, name, version })
+        let saved = self.seals().into_iter().filter_map(|Seal { name, version, hash }| {
+            let (state, name) = (Projections::save(self, name)?, name.to_owned());
+            Some(SavedProjection { name, version, state, hash: hash.to_vec() })
         });
         let saved = Saved { offset: self.offset, projections: saved.collect() };
         // Nothing in it cannot be said; an empty checkpoint is none.
@@ -61,5 +79,58 @@ impl Fold for Projections {
             }
         }
         Some(loaded)
+    }
+
+    fn is_in(&self, checkpoint: &[u8]) -> bool {
+        let save = Fold::save;
+        let same = Self::load(checkpoint).is_some_and(|saved| save(&saved) == save(self));
+        same && Self::unsealed(checkpoint).is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::session::projections::testing::{record, with_event};
+
+    fn state() -> Projections {
+        let mut state = Projections::default();
+        let data = json!({"todos": [{"id": "1", "text": "a", "status": "pending"}]});
+        with_event(1, &record(1, "todo.updated", &data), |event| state.apply(event));
+        state
+    }
+
+    fn changed(change: impl Fn(&mut SavedProjection)) -> Vec<u8> {
+        let mut saved: Saved = rmp_serde::from_slice(&Fold::save(&state())).unwrap();
+        saved.projections.iter_mut().for_each(change);
+        rmp_serde::to_vec_named(&saved).unwrap()
+    }
+
+    #[test]
+    fn a_checkpoint_says_the_hash_of_each_projection() {
+        let saved = changed(|_| {});
+        assert!(state().is_in(&saved) && Projections::unsealed(&saved).is_empty());
+        assert!(!Projections::default().is_in(&saved));
+        let wrong = changed(|saved| saved.hash[0] ^= u8::from(saved.name == "todo"));
+        assert_eq!(Projections::unsealed(&wrong), ["todo"]);
+        assert!(!state().is_in(&wrong));
+        assert_eq!(<Projections as Fold>::load(&wrong), Some(state()), "the state is as it was");
+        // A state of another time under the hash of this one.
+        let nothing = Projections::save(&Projections::default(), "todo").unwrap();
+        let other = changed(|saved| {
+            if saved.name == "todo" {
+                saved.state.clone_from(&nothing);
+            }
+        });
+        assert_eq!(Projections::unsealed(&other), ["todo"]);
+    }
+
+    #[test]
+    fn a_checkpoint_without_hashes_is_read_and_compared() {
+        let old = changed(|saved| saved.hash.clear());
+        assert!(state().is_in(&old) && Projections::unsealed(&old).is_empty());
+        assert!(!Projections::default().is_in(&old));
     }
 }
