@@ -176,6 +176,8 @@ pub const ASIDE_BYTES: usize = 256 * 1024;
 pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A state is saved after so many records, or a tenth of its stream: what opening costs at most.
 pub const CHECKPOINT_EVERY: u64 = 1_000;
+/// Characters of a value that `scrollback verify` shows where a checkpoint differs.
+pub const EXCERPT_CHARS_MAX: usize = 120;
 /// Bytes of a checkpoint that are saved in one write, well below [`GROUP_BYTES_MAX`].
 pub const CHECKPOINT_PART_BYTES: usize = 2 * 1024 * 1024;
 /// A user who sends no heartbeat for this long has left: three of them were missed (mission, A10).

@@ -6,6 +6,7 @@ mod bench;
 mod completions;
 mod connection;
 mod demo;
+mod differing;
 mod list_check;
 mod output;
 mod read;

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    COULD_NOT_RUN, list_check,
+    COULD_NOT_RUN, differing, list_check,
     output::{Form, notice},
 };
 use crate::server::offline::{self, Report, Work};
@@ -64,10 +64,10 @@ fn print(report: &Report, form: Form, work: Work) -> Result<()> {
     let mut output = form.open();
     let Report { sessions, checkpoints, differing, list } = report;
     if output.is_for_people() {
-        for (path, offset) in differing {
-            output.line(&format!(
-                "{path}: the state saved at offset {offset} is not what a replay gives"
-            ))?;
+        for (path, finding) in differing {
+            for line in differing::lines(path, finding) {
+                output.line(&line)?;
+            }
         }
         let done = match work {
             Work::Check => "saved states compared with a replay",
@@ -79,10 +79,8 @@ fn print(report: &Report, form: Form, work: Work) -> Result<()> {
         ))?;
         output.line(&list_check::text(list))?;
     } else {
-        let differing: Vec<_> = differing
-            .iter()
-            .map(|(path, offset)| json!({"stream": path, "offset": offset}))
-            .collect();
+        let differing: Vec<_> =
+            differing.iter().map(|(path, finding)| differing::json(path, finding)).collect();
         let clean = differing.is_empty() && list.is_clean();
         let value = json!({
             "clean": clean, "sessions": sessions, "checkpoints": checkpoints, "differing": differing,

@@ -3,6 +3,8 @@
 //! Invariant: what cannot be folded any more, because its records are no longer kept, is neither
 //! called wrong nor thrown away.
 
+use std::sync::Arc;
+
 use super::{OrderFold, OrderView};
 use crate::{
     limits,

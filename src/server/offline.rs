@@ -16,6 +16,11 @@ use crate::{
     store::sled::SledStore,
 };
 
+pub use crate::session::{
+    audit::{Evidence, Finding, Part},
+    projections::SetBy,
+};
+
 /// What is done with each session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
@@ -26,14 +31,14 @@ pub enum Work {
 }
 
 /// What was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Sessions that were looked at.
     pub sessions: u64,
     /// Checkpoints that were compared, or made.
     pub checkpoints: u64,
-    /// Sessions whose checkpoint is not what a replay gives, with the offset it stands at.
-    pub differing: Vec<(String, u64)>,
+    /// Sessions with a checkpoint that is not what a replay gives, and the first such.
+    pub differing: Vec<(String, Finding)>,
     /// What became of the list of sessions.
     pub list: ListFound,
 }
@@ -73,14 +78,7 @@ async fn each(log: &Log, work: Work, progress: &mut impl FnMut(u64)) -> anyhow::
             let path = StreamPath::parse(&info.path)?;
             report.sessions += 1;
             match work {
-                Work::Check => match views.check(&path).await? {
-                    Checked::Same { checkpoints } => report.checkpoints += checkpoints,
-                    Checked::Differs(differing) => {
-                        report.checkpoints += differing.checkpoints;
-                        report.differing.push((info.path.to_string(), differing.offset.0));
-                    }
-                    Checked::NoCheckpoint | Checked::BeginningGone => {}
-                },
+                Work::Check => check(&views, &path, &mut report).await?,
                 Work::Rebuild => {
                     views.rebuild(&path).await?;
                     report.checkpoints += 1;
@@ -93,4 +91,22 @@ async fn each(log: &Log, work: Work, progress: &mut impl FnMut(u64)) -> anyhow::
             _ => return Ok(report),
         }
     }
+}
+
+/// Compares the checkpoints of one session with a replay.
+async fn check(
+    views: &Views<Projections>,
+    path: &StreamPath,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    match views.check(path).await? {
+        Checked::Same { checkpoints } => report.checkpoints += checkpoints,
+        Checked::Differs(differing) => {
+            report.checkpoints += differing.checkpoints;
+            let finding = Finding::of(views, path, &differing).await?;
+            report.differing.push((path.to_string(), finding));
+        }
+        Checked::NoCheckpoint | Checked::BeginningGone => {}
+    }
+    Ok(())
 }

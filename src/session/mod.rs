@@ -16,6 +16,7 @@ pub use self::{
 };
 
 pub mod absence;
+pub mod audit;
 mod batch;
 pub mod bus;
 mod channel_name;

@@ -15,9 +15,11 @@ use crate::{log::Record, session::Stored};
 #[derive(Debug)]
 pub struct Blame {
     pointer: Pointer,
-    wanted: Vec<u8>,
+    /// None where the search is for when nothing stood there.
+    wanted: Option<Vec<u8>>,
     is_there: bool,
     by: Option<SetBy>,
+    left: Option<SetBy>,
 }
 
 /// The event that set a value.
@@ -39,31 +41,63 @@ impl Blame {
     /// Looks for what set the value that stands at a place now; `None` where nothing does.
     #[must_use]
     pub fn of(pointer: Pointer, now: &Projections) -> Option<Self> {
-        let mut wanted = Vec::new();
-        let found = now.write_at(&pointer, &mut wanted);
-        found.then_some(Self { pointer, wanted, is_there: false, by: None })
+        let wanted = now.text_at(&pointer)?;
+        Some(Self::wanting(pointer, Some(wanted)))
     }
 
-    /// The value, as JSON text.
+    /// Looks for what set a value, given as JSON text; with `None`, for what took it away.
+    #[must_use]
+    pub fn wanting(pointer: Pointer, wanted: Option<Vec<u8>>) -> Self {
+        Self { pointer, wanted, is_there: false, by: None, left: None }
+    }
+
+    /// The value, as JSON text; empty where it is none.
     #[must_use]
     pub fn value(&self) -> &[u8] {
-        &self.wanted
+        self.wanted.as_deref().unwrap_or_default()
     }
 
     /// Looks at a state, and at the record that led to it; none where it is the first.
     pub fn see(&mut self, state: &Projections, record: Option<&Record>) {
-        let mut same = Same { rest: &self.wanted };
-        let is_there = state.write_at(&self.pointer, &mut same) && same.rest.is_empty();
-        if is_there && !self.is_there {
-            self.by = record.and_then(SetBy::of);
+        let is_there = self.is_in(state);
+        match (self.is_there, is_there) {
+            (false, true) => self.by = record.and_then(SetBy::of),
+            (true, false) => self.left = record.and_then(SetBy::of),
+            _ => {}
         }
         self.is_there = is_there;
+    }
+
+    fn is_in(&self, state: &Projections) -> bool {
+        let Some(wanted) = &self.wanted else {
+            let mut any = Any(false);
+            // What takes nothing is refused as what is not there: it says which it was.
+            let written = state.write_at(&self.pointer, &mut any);
+            return !written && !any.0;
+        };
+        let mut same = Same { rest: wanted };
+        state.write_at(&self.pointer, &mut same) && same.rest.is_empty()
     }
 
     /// The event, if it was among those seen.
     #[must_use]
     pub fn by(self) -> Option<SetBy> {
         self.by.filter(|_| self.is_there)
+    }
+
+    /// The event after which the value was there no more, if it was there and is not now.
+    #[must_use]
+    pub fn left(self) -> Option<SetBy> {
+        self.left.filter(|_| !self.is_there)
+    }
+}
+
+impl Projections {
+    /// What stands at a place, as JSON text; `None` where nothing does.
+    #[must_use]
+    pub fn text_at(&self, place: &Pointer) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        self.write_at(place, &mut text).then_some(text)
     }
 }
 
@@ -90,6 +124,20 @@ impl Write for Same<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.rest = self.rest.strip_prefix(text).ok_or(io::ErrorKind::InvalidData)?;
         Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes nothing, and remembers that there was something.
+struct Any(bool);
+
+impl Write for Any {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        self.0 = true;
+        Err(io::ErrorKind::InvalidData.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -133,6 +181,31 @@ mod tests {
             blame.see(&state, Some(record));
         }
         Some(blame.by().map_or(0, |by| by.offset))
+    }
+
+    #[test]
+    fn what_took_a_value_away_is_named() {
+        let events = [todo("a"), todo("b"), ("todo.updated", json!({"todos": []})), todo("c")];
+        let mut state = Projections::default();
+        let search = |wanted: Option<&str>| {
+            let pointer = Pointer::parse("/todo/todos/0/text").unwrap();
+            Blame::wanting(pointer, wanted.map(|text| text.as_bytes().to_vec()))
+        };
+        let mut searches = [search(Some("\"a\"")), search(Some("\"c\"")), search(None)];
+        for search in &mut searches {
+            search.see(&state, None);
+        }
+        for (offset, (kind, data)) in (1..).zip(&events) {
+            let payload = testing::record(offset, kind, data).into();
+            let (offset, position) = (Offset(offset), Position(offset));
+            let record = Record { offset, position, timestamp_ms: 0, payload };
+            Fold::fold(&mut state, &record);
+            for search in &mut searches {
+                search.see(&state, Some(&record));
+            }
+        }
+        let left = searches.map(|search| search.left().map(|by| by.offset));
+        assert_eq!(left, [Some(2), None, Some(4)]);
     }
 
     fn todo(text: &str) -> (&'static str, Value) {
