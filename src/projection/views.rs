@@ -47,16 +47,17 @@ pub(super) struct View<F> {
     used_ms: AtomicU64,
     /// Its size when it was looked at last.
     bytes: AtomicUsize,
-    pins: AtomicUsize,
+    pins: Arc<AtomicUsize>,
 }
 
-/// Keeps a stream's state in memory while it is there.
+/// Keeps a stream's state in memory while it is there and there is room. It does not hold the
+/// state itself, which may have to go.
 #[derive(Debug)]
-pub struct Pin<F>(Arc<View<F>>);
+pub struct Pin(Arc<AtomicUsize>);
 
-impl<F> Drop for Pin<F> {
+impl Drop for Pin {
     fn drop(&mut self) {
-        self.0.pins.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -179,7 +180,7 @@ impl<F: Fold> Views<F> {
     /// Keeps a stream's state in memory until the pin is dropped; none where so many are kept
     /// that this one has to take its turn with all others.
     #[must_use]
-    pub fn pin(&self, path: &StreamPath) -> Option<Pin<F>> {
+    pub fn pin(&self, path: &StreamPath) -> Option<Pin> {
         let view = self.view(path);
         let live = self.live.lock();
         if !view.is_pinned() && !room::takes_a_pin(&held(&live)) {
@@ -187,8 +188,7 @@ impl<F: Fold> Views<F> {
             return None;
         }
         view.pins.fetch_add(1, Ordering::Relaxed);
-        drop(live);
-        Some(Pin(view))
+        Some(Pin(Arc::clone(&view.pins)))
     }
 
     /// How many states are in memory.
@@ -257,7 +257,7 @@ impl<F> View<F> {
             at: Mutex::new(None),
             used_ms: AtomicU64::new(now_ms),
             bytes: AtomicUsize::new(0),
-            pins: AtomicUsize::new(0),
+            pins: Arc::default(),
         }
     }
 
@@ -267,16 +267,13 @@ impl<F> View<F> {
 }
 
 fn held<F>(live: &Live<F>) -> Vec<Held> {
-    let held = |(path, view): (&Arc<str>, &Arc<View<F>>)| {
-        let pins = view.pins.load(Ordering::Relaxed);
-        Held {
-            path: Arc::clone(path),
-            used_ms: view.used_ms.load(Ordering::Relaxed),
-            bytes: view.bytes.load(Ordering::Relaxed),
-            // The map has it, and so has each pin.
-            is_busy: Arc::strong_count(view) > 1 + pins,
-            is_pinned: pins > 0,
-        }
+    let held = |(path, view): (&Arc<str>, &Arc<View<F>>)| Held {
+        path: Arc::clone(path),
+        used_ms: view.used_ms.load(Ordering::Relaxed),
+        bytes: view.bytes.load(Ordering::Relaxed),
+        // The map has it, and so has everybody who works on it.
+        is_busy: Arc::strong_count(view) > 1,
+        is_pinned: view.is_pinned(),
     };
     live.iter().map(held).collect()
 }

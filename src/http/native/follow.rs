@@ -146,7 +146,7 @@ async fn snapshot(
     path: &StreamPath,
     mut asked: Asked,
     out: &mut Vec<u8>,
-) -> Result<(Asked, Option<Pin<Projections>>), Fail> {
+) -> Result<(Asked, Option<Pin>), Fail> {
     let Some(names) = asked.snapshot.take() else { return Ok((asked, None)) };
     let pin = app.views().pin(path);
     let write = |state: &Projections, offset| (written(state, &names, offset), offset);
@@ -164,7 +164,7 @@ async fn open(
     path: &StreamPath,
     asked: Asked,
     info: &StreamInfo,
-    held: (Seat, Option<Pin<Projections>>),
+    held: (Seat, Option<Pin>),
 ) -> Result<(Live, Option<ResetData>), Fail> {
     let beginning = Offset(info.earliest.0.saturating_sub(1));
     let recreated = asked.epoch.as_ref().is_some_and(|known| *known != epoch_text(info.epoch));
@@ -225,7 +225,7 @@ struct Live {
     epoch: String,
     /// Its place among the readers, and the state it was shown, which others will ask for, too,
     /// where there is room for it.
-    _held: (Seat, Option<Pin<Projections>>),
+    _held: (Seat, Option<Pin>),
 }
 
 /// What the client is sent next, and whether that is the end.
