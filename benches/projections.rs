@@ -1,9 +1,9 @@
-//! States of sessions: how fast events fold, and what opening a long session costs with a
-//! checkpoint and without one; the list of many sessions.
+//! States of sessions: how fast events fold, in all and in each projection; what opening a long
+//! session costs with a checkpoint and without one; the list of many sessions.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot go on stops")]
 
-use std::{fmt::Write, hint::black_box, path::Path, sync::Arc};
+use std::{fmt::Write, hint::black_box, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -11,14 +11,17 @@ use scrollback::{
     clock::SystemClock,
     log::{Append, Log, NewRecord, Offset, Record, Settings, StreamPath, Told},
     metrics::Metrics,
-    projection::{Fold, OrderFold, Views},
+    projection::{Fold, OrderFold, Projection, Views},
     session::{
+        Stored,
         list::{Asked, Sessions},
-        projections::Projections,
+        projections::{Event, Projections},
     },
     store::{Position, sled::SledStore},
 };
 use tokio::runtime::Runtime;
+
+mod served;
 
 /// Messages of a long session; each is a beginning and 99 pieces.
 const MESSAGES: usize = 1_000;
@@ -76,6 +79,66 @@ fn fold(criterion: &mut Criterion) {
             black_box(state)
         });
     });
+    group.finish();
+}
+
+/// The events of the sample sessions, one behind the other: a coding agent, people who chat, a
+/// terminal, a worker.
+fn mixed() -> Vec<Bytes> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sessions");
+    let text = |name| std::fs::read_to_string(root.join(name)).expect("a sample");
+    let names =
+        ["coding-agent.ndjson", "team-chat.ndjson", "terminal.ndjson", "worker-chat.ndjson"];
+    let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    names.into_iter().flat_map(|name| lines(text(name))).map(Bytes::from).collect()
+}
+
+fn stored(record: &Record) -> Stored<'_> {
+    let (offset, timestamp_ms) = (record.offset.0, record.timestamp_ms);
+    Stored { offset, timestamp_ms, payload: &record.payload }
+}
+
+fn fold_each(criterion: &mut Criterion) {
+    let records = records(mixed());
+    let events: Vec<_> = records.iter().filter_map(|record| Event::read(&stored(record))).collect();
+    let mut group = criterion.benchmark_group("fold_of_mixed_events");
+    group.throughput(Throughput::Elements(events.len() as u64)).sample_size(10);
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group.bench_function("all_with_reading", |bencher| {
+        bencher.iter_with_large_drop(|| {
+            let mut state = Projections::default();
+            for record in &records {
+                state.fold(record);
+            }
+            state
+        });
+    });
+    group.bench_function("reading", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                black_box(Event::read(&stored(record)));
+            }
+        });
+    });
+    macro_rules! each {
+        ($($field:ident)*) => {
+            let fields = [$(stringify!($field)),*];
+            assert_eq!(fields.len(), Projections::names().len(), "all of them are measured");
+            $(group.bench_function(stringify!($field), |bencher| {
+                bencher.iter_with_large_drop(|| {
+                    let mut state = Projections::default().$field;
+                    for event in &events {
+                        state.apply(event);
+                    }
+                    state
+                });
+            });)*
+        };
+    }
+    each!(
+        session turn queue permissions messages tool_calls chunks
+        presence terminal agents todo diff config app
+    );
     group.finish();
 }
 
@@ -176,5 +239,13 @@ fn list(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(projections, fold, open, list);
+criterion_group!(
+    projections,
+    fold,
+    fold_each,
+    open,
+    served::snapshot_of_1000_events,
+    served::append_with_live_states,
+    list
+);
 criterion_main!(projections);
