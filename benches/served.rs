@@ -47,7 +47,8 @@ fn snapshot(addr: SocketAddr, answer: &mut Vec<u8>) {
         assert_ne!(count, 0, "it ended: {}", String::from_utf8_lossy(answer));
         answer.extend_from_slice(piece.get(..count).unwrap_or_default());
         let begin = answer.windows(named.len()).position(|bytes| bytes == named);
-        if begin.is_some_and(|_| answer.ends_with(b"\n\n")) {
+        // The state is in one chunk, which ends with a line break of its own.
+        if begin.is_some_and(|_| answer.ends_with(b"\n\n\r\n")) {
             return;
         }
     }
