@@ -11,17 +11,26 @@
 //!
 //! The modules in reading order; imports run only downwards in `docs/ARCHITECTURE.md`.
 
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
+#[cfg(feature = "server")]
 pub mod http;
 pub mod limits;
+#[cfg(feature = "server")]
 pub mod log;
+#[cfg(feature = "server")]
 pub mod metrics;
 pub mod projection;
+#[cfg(feature = "server")]
 pub mod server;
 pub mod session;
+#[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
 pub mod subscription;
+#[cfg(any(feature = "client", feature = "server"))]
 pub mod tls;
 pub mod wire;

@@ -152,7 +152,7 @@ async fn send(
 /// The error, with how far the input is in the stream.
 fn after(sent: &Sent, error: ClientError) -> anyhow::Error {
     let more = match &error {
-        ClientError::Problem(problem) => problem.count.unwrap_or(0),
+        ClientError::Problem { problem, .. } => problem.count.unwrap_or(0),
         _ => 0,
     };
     match sent.events + more {

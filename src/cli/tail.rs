@@ -1,21 +1,17 @@
 //! `scrollback tail`: the records of a stream as they come, over however many connections.
 
+use std::pin::pin;
+
 use anyhow::Result;
 use clap::Args;
+use futures_util::StreamExt;
 
 use super::{
     connection::ServerUrl,
     output::{Form, notice},
     stream_name::StreamName,
 };
-use crate::{
-    client::{
-        ReadQuery,
-        follow::{Followed, Follower},
-    },
-    clock::SystemClock,
-    wire::bodies::EndReason,
-};
+use crate::client::{Broken, Ended, FollowOptions, Followed};
 
 /// Follow a stream; reconnects by itself
 #[derive(Debug, Args)]
@@ -42,22 +38,34 @@ impl Tail {
             Some(from) => from,
             None => client.stream(self.stream.path()).await?.tail,
         };
-        let query = ReadQuery { from_offset, limit: None, channels: self.channels };
+        let mut options = FollowOptions::after(from_offset);
+        if let Some(channels) = &self.channels {
+            options = options.channels(channels.split(','));
+        }
         let mut output = self.form.open();
-        let mut follower = Follower::new(&client, &SystemClock, self.stream.path(), query);
-        let ended = follower
-            .run(|followed| match followed {
-                Followed::Event(json) => output.event(json).and_then(|()| output.flush()),
-                Followed::Notice(text) => {
-                    notice(text);
-                    Ok(())
+        let mut follower = pin!(client.follow(self.stream.path(), options));
+        let mut was_connected = false;
+        while let Some(followed) = follower.next().await {
+            match followed {
+                Followed::Connected { .. } => was_connected = true,
+                Followed::Event(event) => {
+                    output.event(event.json())?;
+                    output.flush()?;
                 }
-            })
-            .await?;
-        match ended {
-            EndReason::Closed => notice("the stream is closed"),
-            EndReason::Deleted => notice("the stream was deleted"),
-            _ => {}
+                Followed::Reset(reset) => notice(&reset.message),
+                // Somebody who asks for a server that is not there wants to know.
+                Followed::Reconnecting { why: Broken::Refused(error), .. } if !was_connected => {
+                    return Err(error.into());
+                }
+                Followed::Reconnecting { after, wait, why } => {
+                    let secs = wait.as_secs();
+                    notice(&format!("{why}; reconnecting from offset {after} in {secs} s"));
+                }
+                Followed::Ended(Ended::Closed { .. }) => notice("the stream is closed"),
+                Followed::Ended(Ended::Deleted) => notice("the stream was deleted"),
+                Followed::Ended(Ended::Refused(error)) => return Err(error.into()),
+                Followed::Snapshot(_) | Followed::CaughtUp { .. } => {}
+            }
         }
         Ok(())
     }

@@ -9,24 +9,36 @@ use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+#[cfg(feature = "server")]
 pub use self::{
     order::{OrderFold, OrderView},
     order_check::OrderChecked,
     upkeep::{Checked, Differing, SaveFirst},
     views::{Pin, Views},
 };
+#[cfg(feature = "server")]
 use crate::log::Record;
 
+#[cfg(feature = "server")]
 mod aside;
+#[cfg(feature = "server")]
 mod checkpoint;
+#[cfg(feature = "server")]
 mod order;
+#[cfg(feature = "server")]
 mod order_check;
+#[cfg(feature = "server")]
 mod replay;
+#[cfg(feature = "server")]
 mod roll_call;
+#[cfg(feature = "server")]
 mod room;
+#[cfg(feature = "server")]
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "server")]
 mod upkeep;
+#[cfg(feature = "server")]
 mod views;
 
 /// A pure, total fold. What it does not understand changes nothing.
@@ -45,6 +57,7 @@ pub trait Projection:
     fn apply(&mut self, event: &Self::Event<'_>);
 }
 
+#[cfg(feature = "server")]
 /// All that is folded from one stream, as the driver sees it.
 pub trait Fold: Default + Clone + Debug + Send + Sync + 'static {
     /// Folds one record.

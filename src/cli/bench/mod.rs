@@ -12,6 +12,7 @@ mod payload;
 mod raw;
 mod report;
 mod resume;
+mod sse;
 mod tail;
 mod target;
 

@@ -11,9 +11,9 @@ use super::{
     Common, catchup,
     payload::Bodies,
     report::{Recorder, Row, thread_cpu},
+    sse::SseParser,
     target::Target,
 };
-use crate::client::sse::SseParser;
 
 /// Room for one read.
 const READ_BYTES: usize = 8_192;

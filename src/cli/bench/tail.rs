@@ -15,12 +15,10 @@ use super::{
     conn::Conn,
     payload::{Bodies, stamp, stamps},
     report::{Recorder, Row, nanos, thread_cpu},
+    sse::SseParser,
     target::{Protocol, Target},
 };
-use crate::{
-    client::sse::SseParser,
-    clock::{Clock, SystemClock},
-};
+use crate::clock::{Clock, SystemClock};
 
 /// How long after the last append every subscriber must have everything.
 const STRAGGLERS_WITHIN: Duration = Duration::from_secs(15);

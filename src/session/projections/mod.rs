@@ -8,10 +8,11 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+#[cfg(feature = "server")]
+pub use self::blame::{Blame, SetBy};
 pub use self::{
     agents::{Agent, Agents, TakenStep},
     app::{App, AppStatus, Worker},
-    blame::{Blame, SetBy},
     chunks::{Chunks, Pieces},
     config::{Config, Provider, Rule},
     diff::Diff,
@@ -29,11 +30,13 @@ use crate::projection::Projection;
 
 mod agents;
 mod app;
+#[cfg(feature = "server")]
 mod blame;
 mod chunks;
 mod config;
 mod diff;
 mod event;
+#[cfg(feature = "server")]
 mod fold;
 mod keyed;
 mod merge;
@@ -141,6 +144,19 @@ macro_rules! projections {
                     $($state::NAME => restore(&mut self.$field, bytes),)*
                     _ => false,
                 }
+            }
+
+            /// Takes one of them from what users see of it. One that is not known is passed over:
+            /// a later server has it.
+            ///
+            /// # Errors
+            /// The text is no such state; nothing is changed.
+            pub fn read_json(&mut self, name: &str, text: &str) -> serde_json::Result<()> {
+                match name {
+                    $($state::NAME => self.$field = serde_json::from_str(text)?,)*
+                    _ => {}
+                }
+                Ok(())
             }
 
             /// The seal of each, in order.

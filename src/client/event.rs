@@ -1,0 +1,198 @@
+//! An event as it comes from the server, and one on its way there.
+//!
+//! Invariant: the bytes of an event are kept as they came, so that nothing is lost on the way
+//! through a client that does not understand it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, value::RawValue};
+use serde_with::skip_serializing_none;
+
+use crate::session::{
+    Stored,
+    projections::{self, Projections},
+    vocabulary::KnownEvent,
+};
+
+/// A record of a stream, in the envelope with its offset. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Event {
+    json: Bytes,
+    head: Arc<Head>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Head {
+    offset: u64,
+    id: String,
+    channel: String,
+    #[serde(rename = "type")]
+    kind: String,
+    timestamp: u64,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+    #[serde(default)]
+    actor: Option<Box<RawValue>>,
+}
+
+impl Event {
+    /// Reads an event as the server shows it.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn read(json: impl Into<Bytes>) -> serde_json::Result<Self> {
+        let json = json.into();
+        let head = serde_json::from_slice(&json)?;
+        Ok(Self { json, head: Arc::new(head) })
+    }
+
+    /// Its offset.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.head.offset
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.head.id
+    }
+
+    /// Its channel, such as `message`.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        &self.head.channel
+    }
+
+    /// Its type, such as `message.part.delta`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.head.kind
+    }
+
+    /// When it says it happened, Unix milliseconds.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> u64 {
+        self.head.timestamp
+    }
+
+    /// Its data as JSON text; `null` where it has none.
+    #[must_use]
+    pub fn data(&self) -> &str {
+        self.head.data.as_ref().map_or("null", |data| data.get())
+    }
+
+    /// Who wrote it, as JSON text, where that is known.
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        self.head.actor.as_ref().map(|actor| actor.get())
+    }
+
+    /// Its data as a type of yours.
+    ///
+    /// # Errors
+    /// They are none.
+    pub fn data_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.data())
+    }
+
+    /// What it means, where that is known.
+    #[must_use]
+    pub fn known(&self) -> Option<KnownEvent> {
+        KnownEvent::read(&self.head.channel, &self.head.kind, self.data())
+    }
+
+    /// The whole event as it came.
+    #[must_use]
+    pub fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// Folds it into a state, as the server does. An event that the state has changes nothing.
+    pub fn fold_into(&self, state: &mut Projections) {
+        let stored = Stored {
+            offset: self.head.offset,
+            timestamp_ms: self.head.timestamp,
+            payload: &self.json,
+        };
+        if let Some(event) = projections::Event::read(&stored) {
+            state.apply(&event);
+        }
+    }
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl Eq for Event {}
+
+/// An event to be written.
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewEvent {
+    /// Its id, by which it is known again when it is sent twice. Made where there is none.
+    pub id: Option<String>,
+    /// Its channel.
+    pub channel: String,
+    /// Its type; the server derives one where there is none.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// When it happened, Unix milliseconds; the server's time where it is not said.
+    pub timestamp: Option<u64>,
+    /// What it says.
+    pub data: Value,
+    /// Other fields, which are kept with it.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+impl NewEvent {
+    /// An event of a channel and a type, with its data.
+    #[must_use]
+    pub fn new(channel: impl Into<String>, kind: impl Into<String>, data: Value) -> Self {
+        let (channel, kind) = (channel.into(), Some(kind.into()));
+        Self { channel, kind, data, ..Self::default() }
+    }
+
+    /// The same under an id.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOWN: &str = r#"{"offset":3,"id":"a","channel":"todo","type":"todo.updated","timestamp":7,"data":{"todos":[]},"x":1}"#;
+
+    #[test]
+    fn an_event_is_kept_as_it_came() {
+        let event = Event::read(SHOWN).unwrap();
+        assert_eq!((event.offset(), event.id(), event.channel()), (3, "a", "todo"));
+        assert_eq!((event.kind(), event.timestamp_ms()), ("todo.updated", 7));
+        assert_eq!((event.data(), event.actor()), (r#"{"todos":[]}"#, None));
+        assert_eq!(event.json(), SHOWN);
+        assert!(matches!(event.known(), Some(KnownEvent::TodoUpdated(_))));
+        let mut state = Projections::default();
+        event.fold_into(&mut state);
+        assert_eq!(state.offset, 3);
+        assert!(Event::read("{}").is_err());
+    }
+
+    #[test]
+    fn what_an_event_to_be_written_does_not_say_is_not_written() {
+        let event = NewEvent::new("note", "note.added", serde_json::json!({"a": 1}));
+        let text = serde_json::to_string(&event.clone().with_id("x")).unwrap();
+        assert_eq!(text, r#"{"id":"x","channel":"note","type":"note.added","data":{"a":1}}"#);
+        let read: NewEvent = serde_json::from_str(r#"{"channel":"c","data":1,"y":2}"#).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"channel":"c","data":1,"y":2}"#);
+    }
+}

@@ -1,0 +1,286 @@
+//! Following a stream for as long as it lasts: connections come and go, the place is kept.
+//!
+//! It refuses to know what the events mean. Invariant: every offset is handed out once and in
+//! order, whatever the network does, and what could not be is said aloud.
+
+mod line;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{Stream, stream};
+use reqwest::{Response, header};
+
+use self::{
+    line::Line,
+    place::{Place, Taken},
+};
+use super::{Client, ClientError, Event, State};
+use crate::wire::{EVENT_STREAM, bodies::ResetData, paths};
+
+/// What to follow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FollowOptions {
+    from_offset: u64,
+    epoch: Option<String>,
+    channels: Vec<String>,
+    types: Vec<String>,
+    snapshot: bool,
+    projections: Vec<String>,
+}
+
+impl FollowOptions {
+    /// Everything after an offset; 0 is the beginning.
+    #[must_use]
+    pub fn after(offset: u64) -> Self {
+        Self { from_offset: offset, ..Self::default() }
+    }
+
+    /// The epoch that the offset is of, from an earlier follower: where the stream was made anew
+    /// since, a reset says so.
+    #[must_use]
+    pub fn epoch(mut self, epoch: impl Into<String>) -> Self {
+        self.epoch = Some(epoch.into());
+        self
+    }
+
+    /// Of these channels only.
+    #[must_use]
+    pub fn channels<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.channels = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Of these types only.
+    #[must_use]
+    pub fn types<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.types = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The state of these projections first, of all where none is named; then everything after
+    /// the offset that it stands at.
+    #[must_use]
+    pub fn snapshot<S: Into<String>>(mut self, projections: impl IntoIterator<Item = S>) -> Self {
+        self.snapshot = true;
+        self.projections = projections.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+/// What a follower hands out.
+#[derive(Debug)]
+pub enum Followed {
+    /// A line stands; events after this offset come next.
+    Connected {
+        /// The offset.
+        after: u64,
+    },
+    /// The state, where it was asked for: it comes first, and again after a reset.
+    Snapshot(State),
+    /// An event.
+    Event(Event),
+    /// Everything that was there when the line began has come.
+    CaughtUp {
+        /// The tail.
+        offset: u64,
+    },
+    /// The stream does not go on where it stood: what was built from it is to be dropped, or a
+    /// gap to be marked.
+    Reset(ResetData),
+    /// The line broke; it is taken up again after a wait.
+    Reconnecting {
+        /// The offset to go on from.
+        after: u64,
+        /// The wait.
+        wait: Duration,
+        /// What happened.
+        why: Broken,
+    },
+    /// Nothing comes any more.
+    Ended(Ended),
+}
+
+/// Why a line broke.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The server stops.
+    #[error("the server stops")]
+    Shutdown,
+    /// The server's store does not answer.
+    #[error("the store does not answer")]
+    Unavailable,
+    /// The connection ended without a word.
+    #[error("the connection ended")]
+    Closed,
+    /// The connection was cut.
+    #[error("the connection was cut ({0})")]
+    Cut(String),
+    /// No heartbeat for too long.
+    #[error("there was no sign of life")]
+    Silent,
+    /// What came is not what our server sends.
+    #[error("what came cannot be read")]
+    Garbled,
+    /// Offsets are missing.
+    #[error("offsets {after} to {next} are not next to each other")]
+    Gap {
+        /// The last that was given out.
+        after: u64,
+        /// What came instead of the next.
+        next: u64,
+    },
+    /// The server could not be reached, or refused for now.
+    #[error(transparent)]
+    Refused(ClientError),
+}
+
+/// Why nothing comes any more.
+#[derive(Debug)]
+pub enum Ended {
+    /// The stream is closed, and all of it has come.
+    Closed {
+        /// The last offset.
+        offset: u64,
+    },
+    /// The stream was deleted.
+    Deleted,
+    /// The server refuses, and waiting would not help.
+    Refused(ClientError),
+}
+
+/// A live read over as many connections as it takes. Dropping it ends it.
+pub struct Follower {
+    inner: Pin<Box<dyn Stream<Item = Followed> + Send>>,
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").finish_non_exhaustive()
+    }
+}
+
+impl Stream for Follower {
+    type Item = Followed;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Followed>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl Client {
+    /// Follows the stream at `path`, such as `sessions/abc`. It reconnects for ever; the last
+    /// thing it hands out is [`Followed::Ended`].
+    #[must_use]
+    pub fn follow(&self, path: &str, options: FollowOptions) -> Follower {
+        let run = Run {
+            client: self.clone(),
+            route: paths::follow(path),
+            place: Place::new(options),
+            line: None,
+            failures: 0,
+            wait: None,
+            is_over: false,
+        };
+        let step = async |mut run: Run| run.next().await.map(|followed| (followed, run));
+        Follower { inner: Box::pin(stream::unfold(run, step)) }
+    }
+
+    async fn open_line(&self, route: &str, place: &mut Place) -> Result<Line, ClientError> {
+        let request = self.inner.http.get(self.url(route)).query(&place.query());
+        let request = request.header(header::ACCEPT, EVENT_STREAM);
+        let answer = tokio::select! {
+            answer = self.send(request) => answer?,
+            () = self.inner.clock.sleep(self.inner.answer_within) => {
+                return Err(ClientError::Slow { secs: self.inner.answer_within.as_secs() });
+            }
+        };
+        Ok(self.line(answer))
+    }
+
+    fn line(&self, answer: Response) -> Line {
+        Line::new(answer, self.inner.clock.clone(), self.inner.silent_for)
+    }
+}
+
+/// A follower at work.
+struct Run {
+    client: Client,
+    route: String,
+    place: Place,
+    line: Option<Line>,
+    /// Lines that broke since something good came.
+    failures: u32,
+    /// The wait that was announced.
+    wait: Option<Duration>,
+    is_over: bool,
+}
+
+impl Run {
+    async fn next(&mut self) -> Option<Followed> {
+        if self.is_over {
+            return None;
+        }
+        if let Some(wait) = self.wait.take() {
+            self.client.inner.clock.sleep(wait).await;
+        }
+        loop {
+            let Some(line) = &mut self.line else { return Some(self.connect().await) };
+            let taken = match line.next().await {
+                Ok(event) => {
+                    self.place.take(event.event.as_deref(), event.data.unwrap_or_default())
+                }
+                Err(broken) => Taken::Broken(broken),
+            };
+            match taken {
+                Taken::Broken(why) => return Some(self.broken(why)),
+                Taken::Ended(ended) => return Some(self.end(ended)),
+                Taken::GiveAndRenew(given) => {
+                    self.line = None;
+                    return Some(given);
+                }
+                Taken::Give(given) => {
+                    self.failures = 0;
+                    return Some(given);
+                }
+                Taken::Nothing => self.failures = 0,
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Followed {
+        match self.client.open_line(&self.route, &mut self.place).await {
+            Ok(line) => {
+                self.line = Some(line);
+                Followed::Connected { after: self.place.after() }
+            }
+            Err(error) if error.is_passing() => self.broken(Broken::Refused(error)),
+            Err(error) => self.end(Ended::Refused(error)),
+        }
+    }
+
+    fn broken(&mut self, why: Broken) -> Followed {
+        self.line = None;
+        self.failures = self.failures.saturating_add(1);
+        let asked = match &why {
+            Broken::Refused(error) => error.retry_after(),
+            _ => None,
+        };
+        let wait = self.client.inner.reconnect.wait(self.failures, rand::random(), asked);
+        self.wait = Some(wait);
+        Followed::Reconnecting { after: self.place.after(), wait, why }
+    }
+
+    fn end(&mut self, ended: Ended) -> Followed {
+        self.line = None;
+        self.is_over = true;
+        Followed::Ended(ended)
+    }
+}

@@ -1,0 +1,107 @@
+//! One request and its answer, with the tries that it takes.
+//!
+//! It refuses to know what is asked. Invariant: a request that must not be done twice is sent
+//! again only where the first was certainly not done.
+
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Response, header};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Client, ClientError};
+
+/// Whether a request may be done twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Twice is as good as once: a read, or a write with an id.
+    Safe,
+    /// Only if nothing came of the first.
+    Unwritten,
+}
+
+impl Repeat {
+    fn allows(self, error: &ClientError) -> bool {
+        error.is_passing() && (self == Self::Safe || error.is_unwritten())
+    }
+}
+
+impl Client {
+    /// A `GET` of a route, its answer read.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        query: &(impl Serialize + Sync),
+    ) -> Result<T, ClientError> {
+        let request = self.inner.http.get(self.url(route)).query(query);
+        self.answer(request, Repeat::Safe).await
+    }
+
+    /// Sends a body as JSON with a `POST`, its answer read.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        body: &(impl Serialize + Sync),
+        repeat: Repeat,
+    ) -> Result<T, ClientError> {
+        let request = self.inner.http.post(self.url(route));
+        self.answer(with_json(request, body)?, repeat).await
+    }
+
+    /// Sends a request until it succeeds or the policy has enough, and reads its answer.
+    pub(super) async fn answer<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        repeat: Repeat,
+    ) -> Result<T, ClientError> {
+        let request = request.timeout(self.inner.answer_within);
+        let mut attempt = 1;
+        loop {
+            // Bodies are in memory, so every request can be cloned; else it is sent once.
+            let again = request.try_clone();
+            let Some(this) = again else { return self.once(request).await };
+            let error = match self.once(this).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let wait = self.inner.retry.wait_after(attempt, rand::random(), error.retry_after());
+            let Some(wait) = wait.filter(|_| repeat.allows(&error)) else { return Err(error) };
+            self.inner.clock.sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        self.send(request).await?.json().await.map_err(ClientError::Answer)
+    }
+
+    /// Sends a request once; an answer that is a refusal is an error.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let unreachable =
+            |source| ClientError::Unreachable { url: self.inner.base.clone(), source };
+        let answer = request.send().await.map_err(unreachable)?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let retry_after = retry_after(&answer);
+        let body = answer.bytes().await.unwrap_or_default();
+        Err(match serde_json::from_slice(&body) {
+            Ok(problem) => ClientError::Problem { problem: Box::new(problem), retry_after },
+            Err(_) => ClientError::Status { status, retry_after },
+        })
+    }
+}
+
+/// The request with a body of JSON.
+pub(super) fn with_json(
+    request: RequestBuilder,
+    body: &impl Serialize,
+) -> Result<RequestBuilder, ClientError> {
+    let body = serde_json::to_vec(body).map_err(ClientError::Body)?;
+    Ok(request.header(header::CONTENT_TYPE, crate::wire::JSON).body(body))
+}
+
+fn retry_after(answer: &Response) -> Option<Duration> {
+    let value = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
