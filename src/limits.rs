@@ -32,6 +32,9 @@ pub const RULE_CHARS_MAX: usize = 240;
 pub const JSON_DEPTH_MAX: usize = 100;
 /// Largest offset: the largest integer every JSON reader keeps exact, 2^53 - 1.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;
+/// Largest first offset of a stream that takes the place of another: half of all offsets are left
+/// for what follows.
+pub const FIRST_OFFSET_MAX: u64 = OFFSET_MAX / 2;
 
 /// Payload bytes that may wait for the disk. At the bound a writer waits, then gets a 503.
 pub const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -132,7 +132,7 @@ fn place(state: &Assigned, append: &Append) -> Admitted {
     let mut own: HashMap<&str, Offset> = HashMap::new();
     let alone = append.records.len() == 1;
     let placed = append.records.iter().map(|record| {
-        let id = record.id.as_deref();
+        let id = record.id.as_deref().filter(|_| !append.verbatim);
         let known = id.and_then(|id| state.ids.get(id).or_else(|| own.get(id).copied()));
         if let Some(offset) = known {
             return Placed { offset, duplicate: true };
@@ -200,6 +200,19 @@ mod tests {
         let batch = append(&[Some("new"), Some("old"), Some("new"), None]);
         let admitted = with_state(|_| (), |state| admit(&path(), state, &batch).unwrap());
         assert_eq!(offsets(&admitted), [(8, false), (3, true), (8, true), (9, false)]);
+    }
+
+    #[test]
+    fn a_copy_takes_a_place_for_each_record_whatever_ids_are_known() {
+        let copy = Append {
+            verbatim: true,
+            expected: Some(Offset(7)),
+            ..append(&[Some("old"), Some("new"), Some("new")])
+        };
+        let admitted = with_state(|_| (), |state| admit(&path(), state, &copy).unwrap());
+        assert_eq!(offsets(&admitted), [(8, false), (9, false), (10, false)]);
+        let late = Append { expected: Some(Offset(6)), ..copy };
+        assert!(with_state(|_| (), |state| admit(&path(), state, &late)).is_err());
     }
 
     #[test]

@@ -135,10 +135,11 @@ impl Inner {
         creation: &Creation,
         base: Option<&Base>,
     ) -> Arc<OpenStream> {
-        let Some(base) = base else { return self.fresh(path, &creation.spec) };
+        let first = creation.first.unwrap_or(Offset(1));
+        let at = base.map_or(Offset(first.0.saturating_sub(1)), |base| base.at);
         let meta = StreamMeta::new(&creation.spec, rand::random(), self.clock.now_ms());
-        let meta = StreamMeta { forked: Some(base.forked.clone()), ..meta };
-        OpenStream::fresh_at(path, self.store.allocate(), meta, base.at)
+        let meta = StreamMeta { forked: base.map(|base| base.forked.clone()), ..meta };
+        OpenStream::fresh_at(path, self.store.allocate(), meta, at)
     }
 
     /// Creates a stream; `None` where somebody else was first, and is done by then.
@@ -214,7 +215,7 @@ impl Inner {
             created_ms,
             last_append_ms: state.last_timestamp_ms,
             tail: state.tail,
-            earliest: Offset(1),
+            earliest: creation.first.unwrap_or(Offset(1)),
             closed: state.meta.closed,
             forked: state.meta.forked.clone(),
         };
@@ -247,6 +248,7 @@ fn is_same(creation: &Creation, info: &StreamInfo) -> bool {
             (fork, forked) => fork.is_none() && forked.is_none(),
         }
         && creation.closed.is_none_or(|closed| closed == info.closed)
+        && creation.first.is_none_or(|first| first == info.earliest)
 }
 
 fn first_records(creation: &Creation) -> Append {

@@ -228,6 +228,25 @@ async fn creating_again_with_the_same_configuration_is_no_error() {
 }
 
 #[tokio::test]
+async fn a_stream_may_begin_at_a_later_offset() {
+    let Fixture { log, store, clock } = fixture();
+    let creation = |first| Creation { first: Some(Offset(first)), ..StreamSpec::json().into() };
+    let created = log.create(&path("a"), creation(40)).await.unwrap();
+    assert_eq!((created.info.earliest, created.info.tail), (Offset(40), Offset(39)));
+    assert_eq!(log.info(&path("a")).await.unwrap(), created.info);
+    assert!(log.create(&path("a"), creation(40)).await.unwrap().existed);
+    let other = log.create(&path("a"), creation(41)).await;
+    assert_eq!(other, Err(CreateError::Exists(path("a"))));
+    assert_eq!(append(&log, "a", &["1", "2"]).await.last, Offset(41));
+    // Opened again, it knows its ids and where it begins.
+    let log = log_over(&store, &clock);
+    assert!(append(&log, "a", &["1"]).await.duplicate);
+    let trimmed = log.read(&path("a"), Offset(0), ALL).await;
+    assert_eq!(trimmed, Err(ReadError::Trimmed { earliest: Offset(40) }));
+    assert_eq!(payloads(&log, "a", 39).await.len(), 2);
+}
+
+#[tokio::test]
 async fn records_go_when_their_retention_is_over_and_not_before() {
     let Fixture { log, clock, .. } = fixture();
     let spec = StreamSpec { retention: Some(2 * DAY), ..StreamSpec::json() };

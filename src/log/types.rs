@@ -79,6 +79,8 @@ pub struct Append {
     pub records: SmallVec<[NewRecord; 1]>,
     /// The tail must be here. Not asked of an append whose records are all duplicates.
     pub expected: Option<Offset>,
+    /// Every record is written, also one whose id is known: a copy has what its original has.
+    pub verbatim: bool,
     /// Makes the stream with this if it does not exist.
     pub create: Option<StreamSpec>,
     /// The media type the writer sent; must be the stream's, parameters aside.
@@ -142,11 +144,14 @@ pub struct Creation {
     pub fork: Option<Fork>,
     /// Whether it takes no more than these. `None`: it does, and one that exists may be closed.
     pub closed: Option<bool>,
+    /// The offset of its first record, where those before it were in another stream that it takes
+    /// the place of; not beside a fork. `None`: 1, and one that exists may begin anywhere.
+    pub first: Option<Offset>,
 }
 
 impl From<StreamSpec> for Creation {
     fn from(spec: StreamSpec) -> Self {
-        Self { spec, records: Vec::new(), fork: None, closed: None }
+        Self { spec, records: Vec::new(), fork: None, closed: None, first: None }
     }
 }
 

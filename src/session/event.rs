@@ -33,7 +33,7 @@ impl Rules {
     pub const MESSAGE: Self = Self { form: Form::Message, validate: true };
 }
 
-/// The two kinds of requests with events.
+/// The kinds of requests with events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `data` may be any JSON value and is left as it is.
@@ -41,6 +41,8 @@ pub enum Form {
     /// `data` is an object; its `id` and `timestamp` stand for the event's where that has none,
     /// and are filled in where they are missing.
     Message,
+    /// The object is stored to the byte, whatever is in it: it was an event before, and is copied.
+    Verbatim,
 }
 
 /// What is put in where the client left something out.
@@ -95,6 +97,9 @@ pub(super) fn write(
     if !text.trim_ascii_start().starts_with('{') {
         return Err(EventError::NotAnObject);
     }
+    if rules.form == Form::Verbatim {
+        return copy(out, text);
+    }
     let mut fields: Fields<'_> = parse(text)?;
     if fields.channel.is_none() && fields.data.is_none() {
         fields.data = fields.take_properties();
@@ -105,7 +110,7 @@ pub(super) fn write(
         Form::Message => Some(message_data(fields.data)?),
         // The data is looked into only for the type it may name.
         Form::Event if fields.kind.is_none() => Inner::of(data)?,
-        Form::Event => None,
+        Form::Event | Form::Verbatim => None,
     };
     let kind = match name("type", fields.kind)? {
         Some(kind) => kind,
@@ -141,6 +146,16 @@ pub(super) fn write(
     }
     out.push(b'}');
     Ok(EventId { text: id.text, given: id.raw.is_some() })
+}
+
+/// Copies an event as it is. What was once taken is not judged again: without a readable id it has
+/// none that could come again.
+fn copy(out: &mut Vec<u8>, text: &str) -> Result<EventId, EventError> {
+    let text = text.trim_ascii();
+    let fields = Inner::of(text)?;
+    out.extend_from_slice(text.as_bytes());
+    let id = fields.and_then(|fields| text_of(fields.id?));
+    Ok(EventId { text: Arc::from(id.as_deref().unwrap_or_default()), given: id.is_some() })
 }
 
 /// The JSON text of the channel: the one given, or the one that the type belongs to.

@@ -137,6 +137,18 @@ async fn trimming_moves_the_earliest_offset_forward_only(store: &dyn Store) {
     assert_eq!(texts(store, stream, 4).await, ["5"]);
 }
 
+async fn a_stream_begins_behind_the_place_it_is_given(store: &dyn Store) {
+    let stream = store.allocate();
+    let change = Change::Create { path: Arc::from("late"), tail: Offset(39) };
+    store.submit(write(stream, change, &[], 1)).settled().await.unwrap();
+    let head = store.head(stream).await.unwrap().unwrap();
+    assert_eq!((head.earliest, head.tail), (Offset(40), Offset(39)));
+    append(store, stream, 39, &["40", "41"]).await.unwrap();
+    let trimmed = store.read(stream, Offset(38), ALL).await;
+    assert_eq!(trimmed, Err(ReadError::Trimmed { earliest: Offset(40) }));
+    assert_eq!(texts(store, stream, 39).await, ["40", "41"]);
+}
+
 async fn pages_end_at_their_limit_and_hold_one_record_at_least(store: &dyn Store) {
     let stream = create(store, "a").await;
     append(store, stream, 0, &["aaaa", "bbbb", "cccc"]).await.unwrap();
@@ -318,6 +330,7 @@ contract! {
     a_path_has_one_stream_until_it_is_deleted
     metadata_changes_with_the_records_it_came_with
     trimming_moves_the_earliest_offset_forward_only
+    a_stream_begins_behind_the_place_it_is_given
     pages_end_at_their_limit_and_hold_one_record_at_least
     the_commit_order_has_every_kept_record_once
     the_commit_order_says_of_which_streams_records_were_trimmed

@@ -99,7 +99,7 @@ pub(super) async fn create(
 ) -> Result<Option<Folded>, SubscriptionError> {
     let records = write(events)?;
     let sizes: Vec<_> = records.iter().map(Bytes::len).collect();
-    let creation = Creation { spec: spec(), records, fork: None, closed: Some(false) };
+    let creation = Creation { records, closed: Some(false), ..spec().into() };
     let created = log.create(&path(id)?, creation).await.map_err(from_create)?;
     if created.existed {
         return Ok(None);
@@ -171,7 +171,7 @@ pub(super) async fn keys(log: &Log) -> Result<Keys, SubscriptionError> {
     };
     if !exists {
         let records = vec![to_bytes(&record)?];
-        let creation = Creation { spec: spec(), records, fork: None, closed: Some(true) };
+        let creation = Creation { records, closed: Some(true), ..spec().into() };
         log.create(&path, creation).await.map_err(from_create)?;
     }
     let limit = PageLimit { records: 1, bytes: limits::PAGE_BYTES };

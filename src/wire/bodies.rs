@@ -170,6 +170,10 @@ pub struct CreateStream {
     /// How long its records are kept; the server's setting unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_seconds: Option<u64>,
+    /// The offset of its first record, for a stream that takes the place of another one whose
+    /// beginning is gone; 1 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_offset: Option<u64>,
 }
 
 /// The answer of `/healthz` and `/readyz`.

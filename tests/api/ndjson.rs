@@ -76,3 +76,31 @@ async fn a_line_has_a_bound() {
     assert_eq!(post(&app, endless).await.code(), "event_too_large");
     assert_eq!(app.tail().await, 0);
 }
+
+#[tokio::test]
+async fn a_verbatim_copy_is_the_same_to_the_byte_and_takes_every_place() {
+    let app = TestApp::new();
+    let lines = [
+        // Of a known type with wrong data; in an order of its own; with an id that comes twice.
+        r#"{"type":"terminal.output", "channel":"terminal","id":"a","timestamp":5,"data":{"data":7}}"#,
+        r#"{"id":"b","channel":"x","type":"y","timestamp":6,"data":{ "n":1.0 },"more":"\u00e9"}"#,
+        r#"{"id":"b","channel":"x","type":"y","timestamp":6,"data":2}"#,
+    ];
+    let copy = async |expected: u64| {
+        let uri = format!("{URI}?verbatim=on&expectedOffset={expected}");
+        app.post_as(&uri, NDJSON, lines.join("\n")).await.shown()
+    };
+    assert_snapshot!(copy(0).await, @r#"200 {"ok":true,"count":3,"duplicates":0,"offset":3}"#);
+    let page = app.get(URI).await.text();
+    for (offset, line) in (1..).zip(lines) {
+        let shown = format!("{{\"offset\":{offset},{}", &line[1..]);
+        assert!(page.contains(&shown), "{page}");
+    }
+    // It came again: then the place it expects is taken.
+    assert!(copy(0).await.starts_with("409 "));
+    // What was copied is known by its id to those who append.
+    let again = app.post(URI, r#"{"id":"a","channel":"x"}"#).await;
+    assert_eq!(again.json()["duplicate"], true);
+    let message = app.post("/api/streams?sessionId=s&verbatim=on", r#"{"channel":"x","data":{}}"#);
+    assert_eq!(message.await.json()["offset"], 4, "a message is filled in all the same");
+}

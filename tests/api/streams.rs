@@ -63,7 +63,7 @@ async fn wrong_configurations_are_named() {
     let uri = "/api/streams/notes";
     assert_snapshot!(app.put(uri, r#"{"contentType":"plain"}"#).await.shown(), @r#"422 {"type":"urn:scrollback:problem:invalid_body","title":"Invalid body","status":422,"code":"invalid_body","message":"`contentType` is \"plain\"; it is a media type such as application/json or text/plain","retryable":false,"field":"contentType"}"#);
     assert_snapshot!(app.put(uri, r#"{"retentionSeconds":0}"#).await.shown(), @r#"422 {"type":"urn:scrollback:problem:invalid_body","title":"Invalid body","status":422,"code":"invalid_body","message":"`retentionSeconds` is 0; it is a number from 1 to 9007199254740","retryable":false,"field":"retentionSeconds"}"#);
-    assert_snapshot!(app.put(uri, r#"{"retention":"1d"}"#).await.shown(), @r#"422 {"type":"urn:scrollback:problem:invalid_body","title":"Invalid body","status":422,"code":"invalid_body","message":"the body is not what this route takes: unknown field `retention`, expected `contentType` or `retentionSeconds` at line 1 column 12","retryable":false}"#);
+    assert_snapshot!(app.put(uri, r#"{"retention":"1d"}"#).await.shown(), @r#"422 {"type":"urn:scrollback:problem:invalid_body","title":"Invalid body","status":422,"code":"invalid_body","message":"the body is not what this route takes: unknown field `retention`, expected one of `contentType`, `retentionSeconds`, `firstOffset` at line 1 column 12","retryable":false}"#);
     for body in ["[]", "{", r#"{"retentionSeconds":-1}"#, r#"{"contentType":"a/b\u0000"}"#] {
         assert!(app.put(uri, body).await.status.is_client_error(), "{body}");
     }
@@ -80,4 +80,20 @@ async fn deletion_frees_the_path() {
     assert_eq!(app.request("POST", "/api/close/sessions/s").await.status, 404);
     app.fill(1).await;
     assert_eq!(app.tail().await, 1);
+}
+
+#[tokio::test]
+async fn a_stream_may_begin_at_the_offset_where_another_was_cut() {
+    let app = TestApp::new();
+    let uri = "/api/streams/sessions/s";
+    assert_snapshot!(shown(&app.put(uri, r#"{"firstOffset":40}"#).await), @r#"201 {"closed":false,"contentType":"application/json","createdAt":1795200000000,"earliest":40,"lastAppendAt":null,"path":"sessions/s","retentionSeconds":2592000,"tail":39}"#);
+    assert_eq!(app.put(uri, r#"{"firstOffset":40}"#).await.status, 200);
+    assert_eq!(app.put(uri, r#"{"firstOffset":1}"#).await.status, 409);
+    app.fill(2).await;
+    assert_eq!(app.get("/api/sessions/s/events").await.offsets(), [40, 41]);
+    let gone = app.get("/api/sessions/s/events?fromOffset=0").await;
+    assert_eq!((gone.status.as_u16(), gone.json()["earliest"].as_u64()), (410, Some(40)));
+    let state = app.get("/api/sessions/s/state").await;
+    assert_eq!(state.json()["offset"], 41);
+    assert_snapshot!(app.put("/api/streams/x", r#"{"firstOffset":0}"#).await.shown(), @r#"422 {"type":"urn:scrollback:problem:invalid_body","title":"Invalid body","status":422,"code":"invalid_body","message":"`firstOffset` is 0; it is a number from 1 to 4503599627370495","retryable":false,"field":"firstOffset"}"#);
 }

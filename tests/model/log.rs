@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use proptest::{prelude::*, test_runner::TestCaseError};
 use scrollback::{
     clock::ManualClock,
-    log::{Append, Log, Offset, Reader, Step, StreamInfo, StreamPath, StreamSpec},
+    log::{Append, Creation, Log, Offset, Reader, Step, StreamInfo, StreamPath, StreamSpec},
     metrics::Metrics,
     store::{Record, memory::MemoryStore, sled::SledStore},
 };
@@ -15,7 +15,7 @@ use crate::util::{ALL, NOW_MS, SIZES, block_on, event, log_over, path};
 
 #[derive(Debug, Clone)]
 enum Op {
-    Create { path: u8, days: Option<u8> },
+    Create { path: u8, days: Option<u8>, first: Option<u8> },
     Append { path: u8, ids: Vec<u8>, expected: Option<i8>, create: bool },
     Close { path: u8 },
     Delete { path: u8 },
@@ -33,8 +33,8 @@ fn op() -> impl Strategy<Value = Op> {
     let ids = proptest::collection::vec(any::<u8>(), 1..9);
     let expected = proptest::option::weighted(0.2, -2..2_i8);
     prop_oneof![
-        2 => (path.clone(), proptest::option::of(1..20_u8))
-            .prop_map(|(path, days)| Op::Create { path, days }),
+        2 => (path.clone(), proptest::option::of(1..20_u8), proptest::option::of(1..9_u8))
+            .prop_map(|(path, days, first)| Op::Create { path, days, first }),
         12 => (path.clone(), ids, expected, prop::bool::weighted(0.9)).prop_map(
             |(path, ids, expected, create)| Op::Append { path, ids, expected, create }
         ),
@@ -89,11 +89,13 @@ impl<'a> Pair<'a> {
 
     async fn run(&mut self, op: Op) -> Outcome {
         match op {
-            Op::Create { path, days } => {
+            Op::Create { path, days, first } => {
                 let retention = days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
                 let spec = StreamSpec { retention, ..StreamSpec::json() };
-                let disk = self.disk.create(&stream(path), spec.clone()).await;
-                let model = self.model.create(&stream(path), spec).await;
+                let first = first.map(|first| Offset(first.into()));
+                let creation = Creation { first, ..spec.into() };
+                let disk = self.disk.create(&stream(path), creation.clone()).await;
+                let model = self.model.create(&stream(path), creation).await;
                 let plain =
                     |created: scrollback::log::Created| (plain(created.info), created.existed);
                 prop_assert_eq!(disk.map(plain), model.map(plain));

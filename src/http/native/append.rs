@@ -74,17 +74,27 @@ pub(super) struct Asked {
     pub(super) expected: Option<Offset>,
     /// Whether events are checked against the vocabulary.
     pub(super) validate: bool,
+    /// Events are taken to the byte, each of them, whatever ids are known.
+    pub(super) verbatim: bool,
 }
 
 impl Asked {
     fn of(params: &Params<'_>) -> Result<Self, Fail> {
         let expected = params.offset("expectedOffset")?;
-        Ok(Self { expected, validate: params.switch("validate")?.unwrap_or(true) })
+        let validate = params.switch("validate")?.unwrap_or(true);
+        let verbatim = params.switch("verbatim")?.unwrap_or(false);
+        Ok(Self { expected, validate, verbatim })
     }
 
     /// The rules for events of this form.
     pub(super) fn rules(self, form: Form) -> Rules {
+        let form = if self.is_verbatim(form) { Form::Verbatim } else { form };
         Rules { form, validate: self.validate }
+    }
+
+    /// A message is never taken to the byte: what it lacks is filled in.
+    fn is_verbatim(self, form: Form) -> bool {
+        self.verbatim && form == Form::Event
     }
 }
 
@@ -111,13 +121,14 @@ pub(super) async fn append(
     app: &App,
     path: &StreamPath,
     batch: EventBatch,
-    expected: Option<Offset>,
+    asked: Asked,
 ) -> Result<(SmallVec<[EventId; 1]>, Appended), AppendError> {
     let (ids, records) = batch.finish();
     let spec = app.json();
     let append = Append {
         records,
-        expected,
+        expected: asked.expected,
+        verbatim: asked.verbatim,
         create: Some(spec.clone()),
         content_type: Some(Arc::clone(&spec.content_type)),
         ..Append::default()
@@ -134,7 +145,8 @@ async fn one(
 ) -> Result<Response, Fail> {
     let mut batch = EventBatch::with_capacity(body.len() + ENVELOPE_BYTES);
     batch.push(body, asked.rules(form), &app.maker())?;
-    let appended = append(app, path, batch, asked.expected).await;
+    let asked = Asked { verbatim: asked.is_verbatim(form), ..asked };
+    let appended = append(app, path, batch, asked).await;
     let (ids, appended) =
         appended.map_err(|error| Fail::from(error).with(|problem| problem.index = None))?;
     json(&AppendAnswer {
@@ -150,7 +162,7 @@ const ENVELOPE_BYTES: usize = 192;
 
 async fn many(app: &App, path: &StreamPath, body: &Bytes, asked: Asked) -> Result<Response, Fail> {
     let batch = batch_of(app, body, asked.rules(Form::Event))?;
-    let (ids, appended) = append(app, path, batch, asked.expected).await?;
+    let (ids, appended) = append(app, path, batch, asked).await?;
     let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count();
     json(&BatchAnswer {
         ok: true,

@@ -145,7 +145,7 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         let step = std::mem::take(&mut self.step);
-        let (ids, appended) = append(self.app, self.path, step, self.asked.expected).await?;
+        let (ids, appended) = append(self.app, self.path, step, self.asked).await?;
         let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count() as u64;
         let count = ids.len() as u64;
         // The next step expects the tail where this one ended, or had ended when it was first sent.

@@ -17,7 +17,7 @@ use crate::{
         params::{Params, wrong},
     },
     limits,
-    log::{JSON, StreamInfo, StreamSpec},
+    log::{Creation, JSON, Offset, StreamInfo, StreamSpec},
     wire::{
         bodies::{CreateStream, OffsetAnswer, StreamBody, StreamsAnswer},
         code::Code,
@@ -75,15 +75,15 @@ pub(in crate::http) async fn create(
     let (mut parts, body) = request.into_parts();
     let path = stream_path(&mut parts).await?;
     let body = Incoming::new(body, &**app.log().clock()).whole().await?;
-    let spec = if body.is_empty() {
-        StreamSpec::json()
+    let creation = if body.is_empty() {
+        StreamSpec::json().into()
     } else {
         if kind(&parts.headers)? != Kind::Json {
             return Err(unsupported("this route takes one JSON object"));
         }
-        spec_of(&body)?
+        creation_of(&body)?
     };
-    let created = app.log().create(&path, spec).await?;
+    let created = app.log().create(&path, creation).await?;
     let mut response = json(&body_of(&app, &created.info))?;
     if !created.existed {
         *response.status_mut() = StatusCode::CREATED;
@@ -91,7 +91,7 @@ pub(in crate::http) async fn create(
     Ok(response)
 }
 
-fn spec_of(body: &[u8]) -> Result<StreamSpec, Fail> {
+fn creation_of(body: &[u8]) -> Result<Creation, Fail> {
     crate::log::json::validate(body)?;
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Fail::new(Code::InvalidBody, "the body is a JSON object, or nothing at all"));
@@ -110,7 +110,18 @@ fn spec_of(body: &[u8]) -> Result<StreamSpec, Fail> {
         })?,
     };
     let retention = asked.retention_seconds.map(retention).transpose()?;
-    Ok(StreamSpec { content_type: Arc::from(content_type), retention, expiry: None })
+    let spec = StreamSpec { content_type: Arc::from(content_type), retention, expiry: None };
+    Ok(Creation { first: asked.first_offset.map(first).transpose()?, ..spec.into() })
+}
+
+fn first(offset: u64) -> Result<Offset, Fail> {
+    if (1..=limits::FIRST_OFFSET_MAX).contains(&offset) {
+        return Ok(Offset(offset));
+    }
+    let most = limits::FIRST_OFFSET_MAX;
+    let message = format!("`firstOffset` is {offset}; it is a number from 1 to {most}");
+    Err(Fail::new(Code::InvalidBody, message)
+        .with(|problem| problem.field = Some("firstOffset".to_owned())))
 }
 
 fn retention(seconds: u64) -> Result<Duration, Fail> {

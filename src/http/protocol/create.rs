@@ -50,6 +50,7 @@ pub(in crate::http) async fn create(
         spec: StreamSpec { content_type: Arc::from(content_type), retention: None, expiry },
         fork,
         closed: Some(closed),
+        first: None,
     };
     let created = app.log().create(&path, creation).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };

@@ -187,3 +187,19 @@ fn a_message_is_checked_with_the_id_that_was_filled_in() {
     let (event, id) = push(created, Rules::MESSAGE).unwrap();
     assert!(event.contains(&format!(r#""data":{{"id":"{}","#, id.text)));
 }
+
+#[test]
+fn a_copy_is_the_bytes_that_came_whatever_is_in_them() {
+    let copy = Rules { form: Form::Verbatim, validate: true };
+    for text in [
+        r#"{"type":"terminal.output", "channel":"c" ,"id":"i","data":{"data":7}}"#,
+        r#"{"id":"i","id":"i"}"#,
+    ] {
+        let (stored, id) = push(&format!(" {text}\r"), copy).unwrap();
+        assert_eq!((stored.as_str(), &*id.text, id.given), (text, "i", true));
+    }
+    let (_, id) = push(r#"{"id":7}"#, copy).unwrap();
+    assert!(!id.given, "what has no text for an id cannot come again");
+    assert_eq!(refused("[1]", copy), EventError::NotAnObject.to_string());
+    assert!(push("{", copy).is_err());
+}
