@@ -3,12 +3,16 @@
 
 mod append;
 mod bench;
+mod bundle;
 mod completions;
 mod connection;
 mod demo;
 mod differing;
+mod export;
+mod import;
 mod list_check;
 mod output;
+mod progress;
 mod read;
 mod rebuild;
 mod salvage;
@@ -45,6 +49,8 @@ enum Command {
     Tail(tail::Tail),
     Streams(streams::Streams),
     Stat(stat::Stat),
+    Export(export::Export),
+    Import(import::Import),
     Demo(demo::Demo),
     Verify(verify::Verify),
     Salvage(salvage::Salvage),
@@ -77,6 +83,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tail(tail) => block_on(tail.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Stat(stat) => block_on(stat.run()),
+        Command::Export(export) => block_on(export.run()),
+        Command::Import(import) => block_on(import.run()),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Bench(bench) => bench.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
@@ -113,6 +121,9 @@ mod tests {
             "tail agents/x --from 0 --url http://127.0.0.1:1",
             "streams --prefix sessions/ --json",
             "stat config:ai",
+            "export abc --format asciicast --terminal-id term_1",
+            "import --into agent:x bundle.ndjson",
+            "import",
             "demo --session team-chat --speed 0.5x",
             "bench append --writers 256 --streams 1000 --batch 100 --protocol ds --duration 500ms",
             "verify --data-dir d",

@@ -12,6 +12,7 @@ mod builder;
 mod error;
 mod event;
 mod follow;
+mod import;
 mod request;
 mod retry;
 mod session;

@@ -80,6 +80,21 @@ impl Server {
         value.trim().parse().unwrap()
     }
 
+    /// A request without a command for it: the body of the answer, which must be a success.
+    pub(crate) fn http(&self, request: &str, kind: &str, body: &str) -> String {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        let head = format!(
+            "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        socket.write_all((head + body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 20"), "{request}: {answer}");
+        body.to_owned()
+    }
+
     /// The memory the process holds.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());
