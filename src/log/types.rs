@@ -54,11 +54,18 @@ pub struct StreamInfo {
 }
 
 impl StreamInfo {
-    /// The place behind what it took over from the stream it was forked from.
+    /// The place behind what it took over from the stream it was forked from; 0 for others.
     #[must_use]
     pub fn inherited(&self) -> Offset {
-        let ancestors = self.forked.as_ref().map(|forked| &forked.ancestors);
-        ancestors.and_then(|ancestors| ancestors.last()).map_or(Offset::ZERO, |(_, at)| Offset(*at))
+        let ancestors = self.forked.as_ref().and_then(|forked| forked.ancestors.last());
+        ancestors.map_or(Offset::ZERO, |(_, at)| Offset(*at))
+    }
+
+    /// The place before the first record of its own that is kept: behind what it inherited, and
+    /// behind what is not there.
+    #[must_use]
+    pub fn before_own(&self) -> Offset {
+        self.inherited().max(Offset(self.earliest.0.saturating_sub(1)))
     }
 }
 

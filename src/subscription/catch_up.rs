@@ -275,7 +275,7 @@ async fn is_followed(subscriptions: &[Arc<Subscription>], path: &str) -> bool {
 }
 
 pub(super) fn found(info: &StreamInfo) -> Found {
-    Found { epoch: info.epoch, tail: info.tail.0, inherited: info.inherited().0 }
+    Found { epoch: info.epoch, tail: info.tail.0, inherited: info.before_own().0 }
 }
 
 /// New links in as few events as they fit in.

@@ -738,3 +738,16 @@ async fn a_fork_is_followed_from_where_it_leaves_its_source() {
     assert_eq!(claimed["streams"][0]["acked_offset"], offset(2));
     assert_eq!(claimed["streams"][0]["tail_offset"], offset(3));
 }
+
+#[tokio::test]
+async fn a_stream_that_begins_at_a_later_offset_is_followed_from_there() {
+    let desk = Desk::new();
+    desk.put("s", "events/*", pull_wake()).await;
+    let creation = log::Creation { first: Some(Offset(40)), ..StreamSpec::json().into() };
+    desk.log.create(&stream("events/late"), creation).await.unwrap();
+    assert_eq!(desk.claim("s", "w").await, Err("all records are acknowledged".to_owned()));
+    desk.append("events/late").await;
+    let claimed = desk.claim("s", "w").await.unwrap();
+    assert_eq!(claimed["streams"][0]["acked_offset"], offset(39));
+    assert_eq!(claimed["streams"][0]["tail_offset"], offset(40));
+}
