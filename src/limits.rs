@@ -73,6 +73,11 @@ pub const ORDER_RUNS_MAX: usize = 4_096;
 pub const FULL_RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Bytes copied out of a sparse block file in one round.
 pub const RECLAIM_STEP_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of one part of a backup, about: what it holds in memory at a time.
+pub const BACKUP_PART_BYTES: usize = 1024 * 1024;
+/// A part that claims more is damage. It holds whole frames of the store, and those have a bound of
+/// 64 MiB, which a commit of a full group stays far below.
+pub const BACKUP_PART_BYTES_MAX: usize = 66 * 1024 * 1024;
 /// New files are begun only while the disk has this much room beyond them: the index must never
 /// meet a full disk, because its database does not recover from one.
 pub const DISK_HEADROOM_BYTES: u64 = 12 * 1024 * 1024;

@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Change, Head, Listed, MetaChange, Moved, Offset, Ordered, Page, PageLimit, Permit, Position,
-    ReadError, Store, StreamNo, Write, WriteError, memory::MemoryStore, sled::SledStore,
+    Backup, Change, Entry, Head, Listed, MetaChange, Moved, Offset, Ordered, Page, PageLimit,
+    Permit, Position, ReadError, Store, StreamNo, Write, WriteError, memory::MemoryStore, sled,
+    sled::SledStore,
 };
 use crate::metrics::Metrics;
 
@@ -288,6 +289,60 @@ async fn checkpoints_are_kept_by_name(store: &dyn Store) {
     assert_eq!(missing, Err(WriteError::NoStream(StreamNo(99))));
 }
 
+/// Everything a reader can learn of a store.
+async fn all_of(store: &dyn Store) -> (Vec<Head>, Vec<Page>, Vec<Entry>, Vec<Option<Bytes>>) {
+    let heads = store.list("", "", 1_000).await.unwrap();
+    let (mut pages, mut saved) = (Vec::new(), Vec::new());
+    for head in &heads {
+        let after = Offset(head.earliest.0 - 1);
+        pages.push(store.read(head.stream, after, ALL).await.unwrap());
+        saved.push(store.checkpoint(head.stream, "state").await.unwrap());
+    }
+    let Ordered { entries, .. } = store.read_all(Position(0), ALL).await.unwrap();
+    (heads.iter().map(|head| head.as_ref().clone()).collect(), pages, entries, saved)
+}
+
+async fn a_backup_holds_one_state_whatever_is_written_while_it_is_taken(store: &dyn Store) {
+    let (a, b) = (create(store, "a").await, create(store, "b/ü").await);
+    append(store, a, 0, &["a1", "a2"]).await.unwrap();
+    append(store, b, 0, &["b1"]).await.unwrap();
+    let gone = create(store, "gone").await;
+    append(store, gone, 0, &["secret"]).await.unwrap();
+    store.submit(write(gone, Change::Delete, &[], 0)).settled().await.unwrap();
+    let mut described = write(a, Change::Append { expected_tail: Offset(2) }, &["a3"], 9);
+    described.meta =
+        vec![MetaChange { key: Arc::from("k"), value: Some(Bytes::from_static(&[0, 255])) }];
+    described.due_ms = Some(99);
+    store.submit(described).settled().await.unwrap();
+    store.submit(write(a, Change::Trim { earliest: Offset(2) }, &[], 0)).settled().await.unwrap();
+    let fork = store.allocate();
+    let change = Change::Create { path: Arc::from("fork"), tail: Offset(7) };
+    store.submit(write(fork, change, &["f8"], 11)).settled().await.unwrap();
+    store.save_checkpoint(b, "state", Bytes::from_static(b"folded")).settled().await.unwrap();
+    let before = all_of(store).await;
+    let mut backup = store.backup(5).await.unwrap();
+    append(store, a, 3, &["later"]).await.unwrap();
+    store.submit(write(a, Change::Trim { earliest: Offset(4) }, &[], 0)).settled().await.unwrap();
+    store.submit(write(b, Change::Delete, &[], 0)).settled().await.unwrap();
+    create(store, "new").await;
+    let mut bytes = Vec::new();
+    while let Some(part) = backup.next().await {
+        bytes.extend_from_slice(&part);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("data");
+    let restored = sled::restore(&mut &bytes[..], &dir, &mut |_, _| {}).unwrap();
+    assert_eq!((restored.report.problems, restored.report.records), (Vec::new(), 4));
+    assert_eq!(restored.manifest.created_ms, 5);
+    let restored = SledStore::open(&dir, Arc::default()).unwrap();
+    assert_eq!(all_of(&restored).await, before);
+    assert!(restored.allocate() > fork, "numbers that were given out are not given out again");
+    append(&restored, a, 3, &["a4"]).await.unwrap();
+    let Ordered { entries, .. } = restored.read_all(Position(0), ALL).await.unwrap();
+    let last = |entries: &[Entry]| entries.last().unwrap().record.position;
+    assert!(last(&entries) > last(&before.2));
+}
+
 async fn nothing_is_written_after_closing(store: &dyn Store) {
     let stream = create(store, "a").await;
     let before =
@@ -339,6 +394,7 @@ contract! {
     due_streams_come_with_the_most_overdue_first
     a_follower_sees_the_tail_move_and_the_stream_go
     checkpoints_are_kept_by_name
+    a_backup_holds_one_state_whatever_is_written_while_it_is_taken
     nothing_is_written_after_closing
 }
 
@@ -427,6 +483,11 @@ impl Store for Compacting {
     ) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
         self.0.compact();
         self.0.checkpoint(stream, name)
+    }
+
+    fn backup(&self, now_ms: u64) -> BoxFuture<'_, Result<Backup, ReadError>> {
+        self.0.compact();
+        self.0.backup(now_ms)
     }
 
     fn poisoned(&self) -> watch::Receiver<Option<Arc<str>>> {

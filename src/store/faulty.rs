@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Head, Listed, Moved, Offset, Ordered, Page, PageLimit, Permit, Position, ReadError, Store,
-    StreamNo, Ticket, Write, WriteError,
+    Backup, Head, Listed, Moved, Offset, Ordered, Page, PageLimit, Permit, Position, ReadError,
+    Store, StreamNo, Ticket, Write, WriteError,
 };
 
 /// A store with a switch for everything that can go wrong.
@@ -201,6 +201,10 @@ impl Store for FaultyStore {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
         self.read_fault().unwrap_or_else(|| self.inner.checkpoint(stream, name))
+    }
+
+    fn backup(&self, now_ms: u64) -> BoxFuture<'_, Result<Backup, ReadError>> {
+        self.read_fault().unwrap_or_else(|| self.inner.backup(now_ms))
     }
 
     fn poisoned(&self) -> watch::Receiver<Option<Arc<str>>> {

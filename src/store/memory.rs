@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
-    Change, Entry, Head, Listed, Moved, Offset, Ordered, Page, PageLimit, Permit, Position,
-    ReadError, Record, Store, StreamNo, Ticket, Write, WriteError,
+    Backup, Batch, Change, Entry, Head, Listed, MetaChange, Moved, Offset, Ordered, Page,
+    PageLimit, Permit, Position, ReadError, Record, Store, StreamNo, Ticket, Write, WriteError,
+    sled,
 };
 
 /// A store in memory.
@@ -162,7 +163,55 @@ impl State {
     }
 }
 
+impl State {
+    /// Writes that lead to this state from nothing.
+    fn writes(&self) -> Vec<sled::Placed> {
+        let write = |stream, change| Write {
+            stream,
+            change,
+            records: Batch::new(),
+            timestamp_ms: 0,
+            meta: Vec::new(),
+            due_ms: None,
+            permit: Permit::default(),
+        };
+        // Of numbers and positions that have been given out none is given out again.
+        let last = write(StreamNo(self.allocated), Change::Delete);
+        let mut writes = vec![(Position(self.position + 1), last, Vec::new())];
+        for Stream { head, checkpoints, .. } in self.streams.values() {
+            let tail = Offset(head.earliest.0 - 1);
+            let mut begin =
+                write(head.stream, Change::Create { path: Arc::clone(&head.path), tail });
+            begin.due_ms = Some(head.due_ms);
+            let entry = |(key, value): (&Arc<str>, &Bytes)| MetaChange {
+                key: Arc::clone(key),
+                value: Some(value.clone()),
+            };
+            begin.meta = head.meta.iter().map(entry).collect();
+            let saved = checkpoints.iter().map(|(name, state)| (name.clone(), state.clone()));
+            writes.push((Position(self.position + 1), begin, saved.collect()));
+        }
+        for (position, stream, offset) in &self.order {
+            let stream = self.streams.get(stream);
+            let record = stream.and_then(|stream| stream.record(*offset).map(|at| (stream, at)));
+            if let Some((stream, record)) = record {
+                let expected_tail = Offset(offset.0 - 1);
+                let mut append = write(stream.head.stream, Change::Append { expected_tail });
+                append.records.push(record.payload.clone());
+                append.timestamp_ms = record.timestamp_ms;
+                writes.push((*position, append, Vec::new()));
+            }
+        }
+        writes
+    }
+}
+
 impl Stream {
+    fn record(&self, offset: Offset) -> Option<&Record> {
+        let at = self.records.binary_search_by_key(&offset, |record| record.offset).ok()?;
+        self.records.get(at)
+    }
+
     fn read(&self, after: Offset, limit: PageLimit) -> Result<Page, ReadError> {
         let tail = self.head.tail;
         if after >= tail {
@@ -249,13 +298,7 @@ impl Store for MemoryStore {
         let mut bytes = 0;
         for (position, number, offset) in state.order.iter().filter(|run| run.0 > after) {
             let stream = state.streams.get(number);
-            let found = stream.and_then(|stream| {
-                stream
-                    .records
-                    .binary_search_by_key(offset, |record| record.offset)
-                    .ok()
-                    .and_then(|at| stream.records.get(at))
-            });
+            let found = stream.and_then(|stream| stream.record(*offset));
             if let Some(record) = found {
                 bytes += record.payload.len();
                 let full = read.entries.len() >= limit.records.max(1) || bytes > limit.bytes;
@@ -320,6 +363,11 @@ impl Store for MemoryStore {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
         self.stream(stream, |stream| Ok(stream.checkpoints.get(name).cloned()))
+    }
+
+    fn backup(&self, now_ms: u64) -> BoxFuture<'_, Result<Backup, ReadError>> {
+        let writes = self.state.lock().writes();
+        ready(Ok(sled::backup_of(now_ms, writes))).boxed()
     }
 
     fn poisoned(&self) -> watch::Receiver<Option<Arc<str>>> {

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
 pub use self::{
+    backup::Backup,
     error::{OpenError, ReadError, WriteError},
     types::{
         Batch, Change, Entry, Head, Listed, MetaChange, Moved, Offset, Ordered, Page, PageLimit,
@@ -19,6 +20,7 @@ pub use self::{
     },
 };
 
+pub mod backup;
 #[cfg(test)]
 mod contract;
 mod error;
@@ -128,6 +130,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         stream: StreamNo,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>>;
+
+    /// Holds on to the state of the store at one commit, for somebody to take it away: everything
+    /// that was acknowledged before is in it, and nothing that was decided on top of what it
+    /// lacks. What is written, trimmed or deleted from then on does not change it. `now_ms` is
+    /// what it says of when it was taken.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`].
+    fn backup(&self, now_ms: u64) -> BoxFuture<'_, Result<Backup, ReadError>>;
 
     /// Becomes `Some(reason)` when a failed flush has poisoned the store: from then on every
     /// write fails, and the process should end.

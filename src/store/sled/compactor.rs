@@ -101,7 +101,10 @@ fn done(shared: &Shared, generation: &Generation) {
         order.pop_front();
     }
     drop(order);
-    if let Err(error) = journal::release(&shared.folder.journal(), generation.segment) {
+    // While a backup copies the journal it stays as it is; the next compaction catches up.
+    if let Some(_unneeded) = shared.keeping.try_lock()
+        && let Err(error) = journal::release(&shared.folder.journal(), generation.segment)
+    {
         tracing::warn!(%error, "a journal segment was not released");
     }
     shared.table.trim(limits::STORE_STREAMS_CACHED);

@@ -119,6 +119,12 @@ impl<'a> Scan<'a> {
         Ok(Self { number, file, at: from.min(end), end, damage: Vec::new() })
     }
 
+    /// The same, up to a place.
+    pub(super) fn until(number: u32, file: &'a DiskFile, from: u64, end: u64) -> io::Result<Self> {
+        let scan = Self::new(number, file, from)?;
+        Ok(Self { end: end.min(scan.end), ..scan })
+    }
+
     /// The next frame.
     pub(super) fn next(&mut self) -> io::Result<Option<Scanned>> {
         while self.at < self.end {

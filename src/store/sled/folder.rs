@@ -67,14 +67,19 @@ fn private() -> DirBuilder {
 impl Folder {
     /// Locks a folder, making it if it is not there, and checks its format.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        known_format(path)?;
+        Self::open_as(path, FORMAT)
+    }
+
+    /// The same for a folder of another format than the one that is served.
+    pub(super) fn open_as(path: &Path, format: &'static str) -> Result<Self, OpenError> {
+        known_format(path, format)?;
         for folder in [path.to_owned(), path.join("journal"), path.join("blocks")] {
             private().create(&folder).map_err(disk::at(&folder))?;
         }
         let lock = lock(path)?;
         let folder =
             Self { path: path.to_owned(), sizes: Sizes::default(), lock: Mutex::new(Some(lock)) };
-        folder.mark_format()?;
+        folder.mark_format(format)?;
         disk::sync_folder(path).map_err(disk::at(path))?;
         Ok(folder)
     }
@@ -85,13 +90,13 @@ impl Folder {
     }
 
     /// Marks a new folder with its format.
-    fn mark_format(&self) -> Result<(), OpenError> {
-        if known_format(&self.path)? {
+    fn mark_format(&self, format: &'static str) -> Result<(), OpenError> {
+        if known_format(&self.path, format)? {
             return Ok(());
         }
         let path = self.path.join("FORMAT");
         let written = File::create(&path).and_then(|mut file| {
-            file.write_all(format!("{FORMAT}\n").as_bytes())?;
+            file.write_all(format!("{format}\n").as_bytes())?;
             file.sync_all()
         });
         written.map_err(disk::at(&path))
@@ -173,24 +178,25 @@ impl Folder {
     }
 }
 
-/// Whether a folder says that it has our format; an error where it says another one.
-fn known_format(folder: &Path) -> Result<bool, OpenError> {
+/// Whether a folder says that it has this format; an error where it says another one.
+fn known_format(folder: &Path, format: &'static str) -> Result<bool, OpenError> {
     let path = folder.join("FORMAT");
     match std::fs::read(&path) {
-        Ok(found) if found.trim_ascii() == FORMAT.as_bytes() => Ok(true),
+        Ok(found) if found.trim_ascii() == format.as_bytes() => Ok(true),
         // An empty file is what a power cut leaves of one that was never synced.
         Ok(found) if found.is_empty() => Ok(false),
         Ok(found) => Err(OpenError::Format {
             path: folder.to_owned(),
             found: String::from_utf8_lossy(&found).trim().chars().take(80).collect(),
-            known: FORMAT,
+            known: format,
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(disk::at(&path)(error)),
     }
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+/// The lock of a folder, which goes when it is dropped.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = path.join("LOCK");
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);

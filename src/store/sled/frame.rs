@@ -127,10 +127,14 @@ impl Header {
         }
     }
 
+    /// Whether this is the body behind this header, as it is stored.
+    pub(super) fn confirms(&self, stored: &[u8]) -> bool {
+        stored.len() == self.body_len as usize && crc32c::crc32c(stored) == self.body_crc
+    }
+
     /// The body behind this header, checked and decompressed.
     pub(super) fn body(&self, stored: &Bytes) -> Option<Bytes> {
-        let whole = stored.len() == self.body_len as usize;
-        if !whole || crc32c::crc32c(stored) != self.body_crc {
+        if !self.confirms(stored) {
             return None;
         }
         if self.raw_len == 0 {

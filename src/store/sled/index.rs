@@ -256,6 +256,18 @@ impl Index {
         Ok(found.and_then(|value| key::number(&value)).unwrap_or(0))
     }
 
+    /// The number of every stream.
+    pub(super) fn each_number(&self, mut visit: impl FnMut(StreamNo)) -> Result<()> {
+        fenced(|| {
+            for found in self.heads.iter().keys() {
+                if let Some(number) = key::number(&found?) {
+                    visit(StreamNo(number));
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Every head, in steps, for the checks that read all.
     pub(super) fn each_stream(&self, mut visit: impl FnMut(StreamNo, &Head)) -> Result<()> {
         let numbers = fenced(|| self.heads.iter().keys().collect::<sled::Result<Vec<_>>>())?;

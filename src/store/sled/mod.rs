@@ -13,38 +13,41 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
 };
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::{Semaphore, watch};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use self::{
     commit::Committed,
     folder::Folder,
     journal::Journal,
-    recover::{Mode, Recovered},
-    shared::{Frozen, Job, Queue, Shared},
+    recover::Mode,
+    shared::{Job, Shared},
     table::Known,
     threads::supervised,
     writer::Writer,
 };
 
+pub(super) use self::written::{Placed, backup as backup_of};
 pub use self::{
     folder::Sizes,
     salvage::salvage,
+    unpack::{RestoreError, Restored, restore},
     verify::{Report, verify},
 };
 use super::{
-    Head, Listed, Moved, Offset, OpenError, Ordered, Page, PageLimit, Permit, Position, ReadError,
-    Store, StreamNo, Ticket, Write, WriteError,
+    Backup, Head, Listed, Moved, Offset, OpenError, Ordered, Page, PageLimit, Permit, Position,
+    ReadError, Store, StreamNo, Ticket, Write, WriteError,
 };
 use crate::{limits, metrics::Metrics};
 
 mod apply;
+mod backup;
 mod block;
 mod commit;
 mod compactor;
@@ -69,8 +72,10 @@ mod shared;
 mod table;
 mod tails;
 mod threads;
+mod unpack;
 mod verify;
 mod writer;
+mod written;
 
 /// An open data folder.
 #[derive(Debug)]
@@ -106,6 +111,11 @@ impl SledStore {
     ) -> Result<Self, OpenError> {
         let mut folder = Folder::open(path)?;
         folder.sizes = sizes;
+        Self::open_folder(folder, metrics, mode)
+    }
+
+    fn open_folder(folder: Folder, metrics: Arc<Metrics>, mode: Mode) -> Result<Self, OpenError> {
+        let sizes = folder.sizes;
         let recovered = recover::recover(&folder, mode)?;
         let journal_folder = folder.journal();
         let (segment, commit) = (recovered.next_segment, recovered.next_commit);
@@ -122,7 +132,7 @@ impl SledStore {
         for line in &damage {
             tracing::error!("{line}");
         }
-        let shared = Arc::new(shared_of(folder, recovered, metrics));
+        let shared = Arc::new(Shared::of(folder, recovered, metrics));
         let writer = Writer::new(Arc::clone(&shared), journal, position);
         let compacting = Arc::clone(&shared);
         let threads = [
@@ -130,7 +140,7 @@ impl SledStore {
             supervised(&shared, "compactor", move || compactor::run(&compacting)),
         ];
         let threads = threads.into_iter().collect::<Result<Vec<_>, _>>();
-        let threads = Mutex::new(threads.map_err(disk::at(path))?);
+        let threads = Mutex::new(threads.map_err(disk::at(&journal_folder))?);
         Ok(Self { shared, threads, damage })
     }
 
@@ -190,28 +200,6 @@ impl SledStore {
             None => Err(ReadError::NoStream(stream)),
         })
         .boxed()
-    }
-}
-
-fn shared_of(folder: Folder, recovered: Recovered, metrics: Arc<Metrics>) -> Shared {
-    metrics.memtable_bytes.set(recovered.memory_bytes as u64);
-    let frozen = Frozen { generations: recovered.generations, ..Frozen::default() };
-    Shared {
-        folder,
-        table: recovered.table,
-        index: RwLock::new(Some(recovered.index)),
-        files: recovered.files,
-        metrics,
-        queue: Mutex::new(Queue::default()),
-        queued: Condvar::new(),
-        frozen: Mutex::new(frozen),
-        thawed: Condvar::new(),
-        room: Arc::new(Semaphore::new(limits::QUEUE_BYTES_MAX)),
-        last_stream: AtomicU64::new(recovered.last_stream),
-        position: watch::Sender::new(recovered.position),
-        poisoned: watch::Sender::new(None),
-        full: false.into(),
-        damaged_files: Mutex::default(),
     }
 }
 
@@ -343,6 +331,10 @@ impl Store for SledStore {
     ) -> BoxFuture<'a, Result<Option<Bytes>, ReadError>> {
         let name = name.to_owned();
         read::blocking(&self.shared, move |shared| read::checkpoint(shared, stream, &name)).boxed()
+    }
+
+    fn backup(&self, now_ms: u64) -> BoxFuture<'_, Result<Backup, ReadError>> {
+        read::blocking(&self.shared, move |shared| backup::begin(shared, now_ms)).boxed()
     }
 
     fn poisoned(&self) -> watch::Receiver<Option<Arc<str>>> {

@@ -18,9 +18,11 @@ use super::{
     folder::Folder,
     generation::Generation,
     index::{Index, IndexError},
+    recover::Recovered,
     table::Table,
 };
 use crate::{
+    limits,
     metrics::Metrics,
     store::{Permit, Position, ReadError, WriteError},
 };
@@ -68,6 +70,11 @@ pub(super) struct Shared {
     pub(super) thawed: Condvar,
     pub(super) room: Arc<Semaphore>,
     pub(super) last_stream: AtomicU64,
+    /// The last commit that is durable; set before memory shows anything of it.
+    pub(super) commit: AtomicU64,
+    /// Held while a backup needs the journal to keep what it has. Nobody waits for it but another
+    /// backup.
+    pub(super) keeping: Mutex<()>,
     pub(super) position: watch::Sender<Position>,
     pub(super) poisoned: watch::Sender<Option<Arc<str>>>,
     /// The compactor has met a full disk.
@@ -77,6 +84,31 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The state of a store that was just opened.
+    pub(super) fn of(folder: Folder, recovered: Recovered, metrics: Arc<Metrics>) -> Self {
+        metrics.memtable_bytes.set(recovered.memory_bytes as u64);
+        let frozen = Frozen { generations: recovered.generations, ..Frozen::default() };
+        Self {
+            folder,
+            table: recovered.table,
+            index: RwLock::new(Some(recovered.index)),
+            files: recovered.files,
+            metrics,
+            queue: Mutex::new(Queue::default()),
+            queued: Condvar::new(),
+            frozen: Mutex::new(frozen),
+            thawed: Condvar::new(),
+            room: Arc::new(Semaphore::new(limits::QUEUE_BYTES_MAX)),
+            last_stream: AtomicU64::new(recovered.last_stream),
+            commit: AtomicU64::new(recovered.next_commit - 1),
+            keeping: Mutex::default(),
+            position: watch::Sender::new(recovered.position),
+            poisoned: watch::Sender::new(None),
+            full: false.into(),
+            damaged_files: Mutex::default(),
+        }
+    }
+
     /// Asks the index. An index that fails is remembered as suspect, so that the next opening
     /// builds it anew, and poisons the store: what it would answer next cannot be trusted.
     pub(super) fn index<T>(

@@ -4,7 +4,11 @@
 //! syncs it, and only then lets readers see the records and writers know. While it syncs, the
 //! next group gathers: the group grows with the load.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use super::{
     commit::{self, Action, Committed},
@@ -303,6 +307,7 @@ impl Writer {
 
     /// Shows a durable group to readers, then tells its writers.
     fn publish(&mut self, accepted: Vec<Accepted>, position: Position) {
+        self.shared.commit.store(self.journal.next_commit() - 1, Ordering::SeqCst);
         let metrics = &self.shared.metrics;
         let (mut records, mut bytes) = (0, 0);
         let mut settled = Vec::with_capacity(accepted.len());
