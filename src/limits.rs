@@ -78,6 +78,8 @@ pub const BACKUP_PART_BYTES: usize = 1024 * 1024;
 /// A part that claims more is damage. It holds whole frames of the store, and those have a bound of
 /// 64 MiB, which a commit of a full group stays far below.
 pub const BACKUP_PART_BYTES_MAX: usize = 66 * 1024 * 1024;
+/// Backups at a time. Each holds on to files that were replaced since it began.
+pub const BACKUPS_MAX: usize = 1;
 /// New files are begun only while the disk has this much room beyond them: the index must never
 /// meet a full disk, because its database does not recover from one.
 pub const DISK_HEADROOM_BYTES: u64 = 12 * 1024 * 1024;

@@ -46,6 +46,9 @@ const IMPORTS_OF_ONE_FILE: &[(&str, &str)] = &[
     // The offline commands work on a data folder, without a server.
     ("src/cli/verify.rs", "store"),
     ("src/cli/salvage.rs", "store"),
+    ("src/cli/restore.rs", "store"),
+    // A backup is checked while it comes.
+    ("src/cli/backup.rs", "store::backup"),
     // The bench of the log without HTTP.
     ("src/cli/bench/log.rs", "log"),
     ("src/cli/bench/log.rs", "store::sled"),

@@ -2,6 +2,7 @@
 //! settings and over HTTP. Invariant: an error is one line that says what to do.
 
 mod append;
+mod backup;
 mod bench;
 mod bundle;
 mod completions;
@@ -15,6 +16,7 @@ mod output;
 mod progress;
 mod read;
 mod rebuild;
+mod restore;
 mod salvage;
 mod serve;
 mod stat;
@@ -52,6 +54,8 @@ enum Command {
     Export(export::Export),
     Import(import::Import),
     Demo(demo::Demo),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Verify(verify::Verify),
     Salvage(salvage::Salvage),
     Rebuild(rebuild::Rebuild),
@@ -74,6 +78,8 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Backup(backup) => return backup.run(),
+        Command::Restore(restore) => return restore.run(),
         Command::Verify(verify) => return verify.run(),
         Command::Salvage(salvage) => return salvage.run(),
         Command::Rebuild(rebuild) => return rebuild.run(),
@@ -128,6 +134,8 @@ mod tests {
             "bench append --writers 256 --streams 1000 --batch 100 --protocol ds --duration 500ms",
             "verify --data-dir d",
             "salvage --data-dir d --json",
+            "backup -o backup.sbk --url http://127.0.0.1:1",
+            "restore backup.sbk --data-dir d",
             "bench idle --pid 1",
             "completions bash",
         ] {
@@ -141,6 +149,7 @@ mod tests {
             "tail session:*",
             "serve --retention 30",
             "demo --speed 0x",
+            "restore",
         ] {
             let typed = ["scrollback"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(typed).is_err(), "{line}");

@@ -8,6 +8,7 @@
 //! sent twice does nothing twice, and what may not is sent again only where the first was
 //! certainly not done.
 
+pub mod backup;
 mod builder;
 mod error;
 mod event;

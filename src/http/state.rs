@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{error::Fail, protocol::catch_up::Damaged};
@@ -35,6 +36,7 @@ pub struct App {
     readers_max: usize,
     origins: Vec<String>,
     damaged: Damaged,
+    backups: Arc<Semaphore>,
     stopping: CancellationToken,
 }
 
@@ -57,6 +59,7 @@ impl App {
             readers_max: limits::LIVE_READERS_MAX,
             origins: Vec::new(),
             damaged: Damaged::default(),
+            backups: Arc::new(Semaphore::new(limits::BACKUPS_MAX)),
             stopping: CancellationToken::new(),
         }
     }
@@ -157,6 +160,16 @@ impl App {
     #[must_use]
     pub fn readers(&self) -> usize {
         self.readers.load(Ordering::Relaxed)
+    }
+
+    /// A place among those who take a backup, if there is one.
+    pub(super) fn backing_up(&self) -> Result<OwnedSemaphorePermit, Fail> {
+        Arc::clone(&self.backups).try_acquire_owned().map_err(|_| {
+            Fail::new(
+                Code::BackupRunning,
+                "a backup is being taken already; try again when it is done",
+            )
+        })
     }
 
     /// A place among the live readers, if there is one.

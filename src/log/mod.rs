@@ -29,7 +29,7 @@ pub use self::{
     types::{Append, Appended, Created, Creation, JSON, NewRecord, Placed, StreamInfo, StreamSpec},
 };
 use self::{meta::StreamMeta, pages::Pages, roll::Roll, stream::OpenStream, table::Table};
-pub use crate::store::{Page, PageLimit, Record};
+pub use crate::store::{Backup, Page, PageLimit, Record};
 use crate::{
     clock::Clock,
     limits,
@@ -40,6 +40,7 @@ pub use admit::essence;
 
 mod admit;
 mod append;
+mod backup;
 mod checkpoint;
 mod create;
 mod error;

@@ -117,6 +117,8 @@ codes! {
     MessageIdTaken = "message_id_taken", 409, never, "Message id taken";
     /// The message does not wait for a turn.
     MessageNotQueued = "message_not_queued", 409, never, "Message not queued";
+    /// A backup is being taken.
+    BackupRunning = "backup_running", 409, again, "Backup running";
     /// No turn is running.
     NothingRuns = "nothing_runs", 409, never, "Nothing runs";
     /// The turn waits in the queue.

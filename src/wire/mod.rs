@@ -20,5 +20,7 @@ pub const NDJSON: &str = "application/x-ndjson";
 pub const OCTET_STREAM: &str = "application/octet-stream";
 /// The content type of live reads.
 pub const EVENT_STREAM: &str = "text/event-stream";
+/// The content type of backups.
+pub const BACKUP: &str = "application/vnd.scrollback.backup";
 /// The content type of errors.
 pub const PROBLEM: &str = "application/problem+json";

@@ -38,6 +38,8 @@ pub const CONTROL_REST: &str = "/v1/stream/__ds/{*rest}";
 /// The prefix itself.
 pub const CONTROL: &str = "/v1/stream/__ds";
 
+/// Everything the server holds.
+pub const BACKUP: &str = "/api/backup";
 /// Closes a stream.
 pub const CLOSE: &str = "/api/close/{*path}";
 /// Events of a stream.

@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Output, Stdio},
     sync::Arc,
 };
@@ -31,9 +31,9 @@ pub(crate) fn scrollback(args: &str) -> Command {
     command
 }
 
-fn spawn(dir: &TempDir, listen: &str) -> (Child, BufReader<ChildStderr>, String) {
+fn spawn(data: &Path, listen: &str) -> (Child, BufReader<ChildStderr>, String) {
     let mut command = scrollback("serve --log-filter warn");
-    command.arg("--data-dir").arg(dir.path().join("data")).args(["--listen", listen]);
+    command.arg("--data-dir").arg(data).args(["--listen", listen]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let address = listening(&mut log);
@@ -56,7 +56,14 @@ fn listening(log: &mut impl BufRead) -> String {
 impl Server {
     pub(crate) fn start() -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
-        let (child, log, address) = spawn(&dir, "127.0.0.1:0");
+        let (child, log, address) = spawn(&dir.path().join("data"), "127.0.0.1:0");
+        Self { child, log, address, dir }
+    }
+
+    /// A server on a folder of somebody else's.
+    pub(crate) fn start_on(data: &Path) -> Self {
+        let dir = Arc::new(TempDir::new().unwrap());
+        let (child, log, address) = spawn(data, "127.0.0.1:0");
         Self { child, log, address, dir }
     }
 
@@ -111,7 +118,7 @@ impl Server {
     pub(crate) fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let (child, log, _) = spawn(&self.dir, &self.address);
+        let (child, log, _) = spawn(&self.data_dir(), &self.address);
         self.child = child;
         self.log = log;
     }

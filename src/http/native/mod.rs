@@ -1,6 +1,7 @@
 //! The session API under `/api`: one file for each kind of request.
 
 pub(super) mod append;
+pub(super) mod backup;
 pub(super) mod channels;
 pub(super) mod commands;
 pub(super) mod events;
