@@ -16,7 +16,8 @@ use text::{Source, is_word, items, paths_from};
 
 /// Which folder of `src` may import which. Own modules are always allowed, [`FREE`] too.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("cli", &["server", "client", "wire"]),
+    // What it shows of a session it reads and folds as a client does.
+    ("cli", &["server", "client", "wire", "session::projections", "session::vocabulary"]),
     ("server", &["http", "session", "projection", "subscription", "log", "store"]),
     ("http", &["session", "projection", "subscription", "log", "wire"]),
     // It folds as the server does; what needs a log is not for it.

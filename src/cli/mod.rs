@@ -4,21 +4,27 @@
 mod append;
 mod backup;
 mod bench;
+mod blame;
 mod bundle;
+mod changes;
 mod completions;
 mod connection;
 mod demo;
+mod diff;
 mod differing;
 mod export;
 mod import;
 mod list_check;
+mod moment;
 mod output;
 mod progress;
 mod read;
 mod rebuild;
+mod replay;
 mod restore;
 mod salvage;
 mod serve;
+mod shown;
 mod stat;
 mod stream_name;
 mod streams;
@@ -53,6 +59,9 @@ enum Command {
     Stat(stat::Stat),
     Export(export::Export),
     Import(import::Import),
+    Replay(replay::Replay),
+    Diff(diff::Diff),
+    Blame(blame::Blame),
     Demo(demo::Demo),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -91,6 +100,9 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Stat(stat) => block_on(stat.run()),
         Command::Export(export) => block_on(export.run()),
         Command::Import(import) => block_on(import.run()),
+        Command::Replay(replay) => block_on(replay.run()),
+        Command::Diff(diff) => block_on(diff.run()),
+        Command::Blame(blame) => block_on(blame.run()),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Bench(bench) => bench.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
@@ -130,6 +142,11 @@ mod tests {
             "export abc --format asciicast --terminal-id term_1",
             "import --into agent:x bundle.ndjson",
             "import",
+            "replay abc --from 5 --to 9 --speed max --projection messages --projection todo",
+            "replay abc --at 7",
+            "replay abc --step",
+            "diff abc 3 9 --json",
+            "blame abc /messages/0/state --at 9",
             "demo --session team-chat --speed 0.5x",
             "bench append --writers 256 --streams 1000 --batch 100 --protocol ds --duration 500ms",
             "verify --data-dir d",
@@ -150,6 +167,9 @@ mod tests {
             "serve --retention 30",
             "demo --speed 0x",
             "restore",
+            "replay abc --at 7 --step",
+            "replay abc --at-time yesterday",
+            "diff abc 3",
         ] {
             let typed = ["scrollback"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(typed).is_err(), "{line}");

@@ -9,11 +9,13 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::shown::Paint;
+
 /// Where a terminal does not tell its width.
 const WIDTH: usize = 100;
 
 /// The form of a command's output.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(super) struct Form {
     /// One JSON value a line, as in a pipe
     #[arg(long)]
@@ -77,6 +79,17 @@ impl Output {
     /// Prints a line for people.
     pub(super) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{text}")
+    }
+
+    /// Prints text as it is, which may end within a line.
+    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())
+    }
+
+    /// The colours that may be used: none where programs read, or where people want none.
+    pub(super) fn paint(&self) -> Paint {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Paint::new(self.is_for_people() && !unwanted)
     }
 
     /// Hands on what was printed.

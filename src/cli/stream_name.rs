@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use anyhow::{Context, Result};
+
 /// A stream's path, from what was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamName(String);
@@ -19,6 +21,15 @@ impl StreamName {
     pub(super) fn path(&self) -> &str {
         &self.0
     }
+
+    /// The id of the session that it is.
+    ///
+    /// # Errors
+    /// It is another kind of stream, which has no state.
+    pub(super) fn session(&self) -> Result<&str> {
+        let id = self.0.strip_prefix("sessions/").filter(|id| !id.contains('/'));
+        id.with_context(|| format!("{self} has no state; name a session, such as session:abc"))
+    }
 }
 
 impl fmt::Display for StreamName {
@@ -30,7 +41,7 @@ impl fmt::Display for StreamName {
 impl FromStr for StreamName {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             return Err("a stream has a name".to_owned());
         }
@@ -73,5 +84,15 @@ mod tests {
         for typed in ["", "session:", "session:*", "*"] {
             assert!(typed.parse::<StreamName>().is_err(), "{typed:?}");
         }
+    }
+
+    #[test]
+    fn only_sessions_have_a_state() {
+        let session =
+            |typed: &str| typed.parse::<StreamName>().unwrap().session().ok().map(str::to_owned);
+        assert_eq!(session("abc").as_deref(), Some("abc"));
+        assert_eq!(session("sessions/abc").as_deref(), Some("abc"));
+        assert_eq!(session("agent:x"), None);
+        assert_eq!(session("sessions/a/b"), None);
     }
 }

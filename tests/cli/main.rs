@@ -8,6 +8,7 @@ mod bench;
 mod bundle;
 mod cast;
 mod client;
+mod debugging;
 mod offline;
 mod producer;
 mod serve;

@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 use ulid::Ulid;
 
+pub(super) use self::script::speed;
 use super::{connection::ServerUrl, output::notice};
 use crate::clock::{Clock, SystemClock};
 
@@ -37,7 +38,7 @@ pub(super) struct Demo {
     #[arg(long, value_name = "NAME|FILE", default_value = "coding-agent")]
     session: String,
     /// How much faster than it happened, such as 4x or 0.5x
-    #[arg(long, default_value = "4x", value_parser = script::speed)]
+    #[arg(long, default_value = "4x", value_parser = speed)]
     speed: f64,
     #[command(flatten)]
     server: ServerUrl,

@@ -66,7 +66,7 @@ pub(super) fn due(lines: &[Line], gap_max: Duration, speed: f64) -> Vec<Duration
 }
 
 /// Reads a speed: `4x`, `0.5x`, or the bare number.
-pub(super) fn speed(text: &str) -> Result<f64, String> {
+pub(in crate::cli) fn speed(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('x').unwrap_or(text).parse::<f64>();
     match number {
         Ok(speed) if (0.01..=1_000_000.0).contains(&speed) => Ok(speed),
