@@ -13,6 +13,7 @@ mod demo;
 mod diff;
 mod differing;
 mod export;
+mod grep;
 mod import;
 mod list_check;
 mod moment;
@@ -62,6 +63,7 @@ enum Command {
     Replay(replay::Replay),
     Diff(diff::Diff),
     Blame(blame::Blame),
+    Grep(grep::Grep),
     Demo(demo::Demo),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -92,6 +94,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Verify(verify) => return verify.run(),
         Command::Salvage(salvage) => return salvage.run(),
         Command::Rebuild(rebuild) => return rebuild.run(),
+        Command::Grep(grep) => return grep.run(),
         Command::Serve(serve) => serve.run(),
         Command::Append(append) => block_on(append.run()),
         Command::Read(read) => block_on(read.run()),
@@ -147,6 +150,7 @@ mod tests {
             "replay abc --step",
             "diff abc 3 9 --json",
             "blame abc /messages/0/state --at 9",
+            "grep -il budget --channel message --since 2h --session a --session b",
             "demo --session team-chat --speed 0.5x",
             "bench append --writers 256 --streams 1000 --batch 100 --protocol ds --duration 500ms",
             "verify --data-dir d",
@@ -170,6 +174,8 @@ mod tests {
             "replay abc --at 7 --step",
             "replay abc --at-time yesterday",
             "diff abc 3",
+            "grep (",
+            "grep x -l -c",
         ] {
             let typed = ["scrollback"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(typed).is_err(), "{line}");

@@ -73,6 +73,18 @@ impl Client {
         self.get(&paths::events(path), query).await
     }
 
+    /// The place in a stream before the first event that was appended at a time, Unix
+    /// milliseconds, or later.
+    ///
+    /// # Errors
+    /// The server is out of reach or refuses.
+    pub async fn place_at(&self, path: &str, time_ms: u64) -> Result<u64, ClientError> {
+        let query = [("fromTimestamp", time_ms), ("limit", 1)];
+        let page: EventsAnswer = self.get(&paths::events(path), &query).await?;
+        let found = u64::try_from(page.events.len()).unwrap_or(u64::MAX);
+        Ok(page.next_offset.saturating_sub(found))
+    }
+
     /// One page of the streams whose path begins with `prefix`.
     ///
     /// # Errors
