@@ -78,8 +78,8 @@ impl ClientError {
                 let is_refused = problem.retryable || problem.status < 500;
                 is_refused && problem.count.unwrap_or(0) == 0
             }
-            // Those between us refuse like this before anything is handed on.
-            Self::Status { status, .. } => *status == 503 || *status < 500,
+            // A gateway says 503, too, when the server was lost after the request was handed on.
+            Self::Status { status, .. } => *status < 500,
             Self::Slow { .. } | Self::Answer(_) => false,
             Self::Url(_) | Self::Token | Self::Body(_) => true,
         }
@@ -128,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_lost_the_answer_is_told_apart_from_one_that_refused() {
+    fn a_gateway_may_have_lost_the_answer_unless_it_says_that_the_request_is_at_fault() {
         assert!(status(502).is_passing() && !status(502).is_unwritten());
         assert!(status(504).is_passing() && !status(504).is_unwritten());
-        assert!(status(503).is_passing() && status(503).is_unwritten());
+        assert!(status(503).is_passing() && !status(503).is_unwritten());
         assert!(status(429).is_passing() && status(429).is_unwritten());
         assert!(!status(404).is_passing());
     }
@@ -140,6 +140,7 @@ mod tests {
     fn a_refusal_is_unwritten_and_passes_only_where_the_server_says_so() {
         assert!(problem(Code::IncompleteBody).is_passing());
         assert!(problem(Code::IncompleteBody).is_unwritten());
+        assert!(problem(Code::Busy).is_passing() && problem(Code::Busy).is_unwritten());
         assert!(!problem(Code::SessionEnded).is_passing());
         assert!(problem(Code::SessionEnded).is_unwritten());
         let mut half = Problem::new(Code::IncompleteBody, "no");

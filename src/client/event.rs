@@ -25,6 +25,8 @@ pub struct Event {
 
 #[derive(Debug, Deserialize)]
 struct Head {
+    #[serde(default)]
+    stream: Option<String>,
     offset: u64,
     id: String,
     channel: String,
@@ -46,6 +48,12 @@ impl Event {
         let json = json.into();
         let head = serde_json::from_slice(&json)?;
         Ok(Self { json, head: Arc::new(head) })
+    }
+
+    /// The path of its stream, where it came from a read of several.
+    #[must_use]
+    pub fn stream(&self) -> Option<&str> {
+        self.head.stream.as_deref()
     }
 
     /// Its offset.

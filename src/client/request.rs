@@ -3,7 +3,7 @@
 //! It refuses to know what is asked. Invariant: a request that must not be done twice is sent
 //! again only where the first was certainly not done.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use reqwest::{RequestBuilder, Response, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -53,13 +53,12 @@ impl Client {
         request: RequestBuilder,
         repeat: Repeat,
     ) -> Result<T, ClientError> {
-        let request = request.timeout(self.inner.answer_within);
         let mut attempt = 1;
         loop {
             // Bodies are in memory, so every request can be cloned; else it is sent once.
             let again = request.try_clone();
-            let Some(this) = again else { return self.once(request).await };
-            let error = match self.once(this).await {
+            let Some(this) = again else { return self.in_time(self.once(request)).await };
+            let error = match self.in_time(self.once(this)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -74,6 +73,19 @@ impl Client {
         self.send(request).await?.json().await.map_err(ClientError::Answer)
     }
 
+    /// What is asked, unless it takes longer than an answer may.
+    pub(super) async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let within = self.inner.answer_within;
+        tokio::select! {
+            biased;
+            answer = asked => answer,
+            () = self.inner.clock.sleep(within) => Err(ClientError::Slow { secs: within.as_secs() }),
+        }
+    }
+
     /// Sends a request once; an answer that is a refusal is an error.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let unreachable =
@@ -84,7 +96,8 @@ impl Client {
         }
         let status = answer.status().as_u16();
         let retry_after = retry_after(&answer);
-        let body = answer.bytes().await.unwrap_or_default();
+        // Half a refusal says neither why nor whether anything was written.
+        let body = answer.bytes().await.map_err(ClientError::Answer)?;
         Err(match serde_json::from_slice(&body) {
             Ok(problem) => ClientError::Problem { problem: Box::new(problem), retry_after },
             Err(_) => ClientError::Status { status, retry_after },

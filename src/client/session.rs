@@ -362,5 +362,6 @@ pub struct Messages {
     /// How many there are in all.
     pub total: usize,
     /// The offset at which they stand.
+    #[serde(rename = "logOffset")]
     pub offset: u64,
 }

@@ -1,8 +1,10 @@
-//! Following a stream for as long as it lasts: connections come and go, the place is kept.
+//! Following a stream, or several, for as long as they last: connections come and go, the place is
+//! kept.
 //!
 //! It refuses to know what the events mean. Invariant: every offset is handed out once and in
 //! order, whatever the network does, and what could not be is said aloud.
 
+mod across;
 mod line;
 mod place;
 #[cfg(test)]
@@ -11,14 +13,17 @@ mod tests;
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures_util::{Stream, stream};
 use reqwest::{Response, header};
+use sse_stream::Sse;
 
 use self::{
+    across::Across,
     line::Line,
     place::{Place, Taken},
 };
@@ -158,12 +163,48 @@ pub enum Ended {
 
 /// A live read over as many connections as it takes. Dropping it ends it.
 pub struct Follower {
-    inner: Pin<Box<dyn Stream<Item = Followed> + Send>>,
+    inner: Pin<Box<dyn Stream<Item = (Followed, Stand)> + Send>>,
+    /// After what was handed out last.
+    stand: Stand,
+}
+
+/// Where a follower stands: what another one needs to go on from there.
+#[derive(Debug, Clone, Default)]
+struct Stand {
+    after: u64,
+    epoch: Option<Arc<str>>,
+}
+
+impl Follower {
+    fn run(client: &Client, course: Course) -> Self {
+        let stand = course.stand();
+        let client = client.clone();
+        let run = Run { client, course, line: None, failures: 0, wait: None, is_over: false };
+        let step = async |mut run: Run| {
+            let followed = run.next().await?;
+            Some(((followed, run.course.stand()), run))
+        };
+        Self { inner: Box::pin(stream::unfold(run, step)), stand }
+    }
+
+    /// The offset after which it goes on, for [`FollowOptions::after`]; across streams the cursor,
+    /// for [`Client::follow_across`]. Everything up to there was handed out, or was not wanted.
+    #[must_use]
+    pub fn after(&self) -> u64 {
+        self.stand.after
+    }
+
+    /// The epoch of the stream, for [`FollowOptions::epoch`]. It is known once the follower has
+    /// caught up, and never across streams.
+    #[must_use]
+    pub fn epoch(&self) -> Option<&str> {
+        self.stand.epoch.as_deref()
+    }
 }
 
 impl fmt::Debug for Follower {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follower").finish_non_exhaustive()
+        f.debug_struct("Follower").field("stand", &self.stand).finish_non_exhaustive()
     }
 }
 
@@ -171,7 +212,11 @@ impl Stream for Follower {
     type Item = Followed;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Followed>> {
-        self.inner.as_mut().poll_next(cx)
+        let Some((followed, stand)) = ready!(self.inner.as_mut().poll_next(cx)) else {
+            return Poll::Ready(None);
+        };
+        self.stand = stand;
+        Poll::Ready(Some(followed))
     }
 }
 
@@ -180,28 +225,27 @@ impl Client {
     /// thing it hands out is [`Followed::Ended`].
     #[must_use]
     pub fn follow(&self, path: &str, options: FollowOptions) -> Follower {
-        let run = Run {
-            client: self.clone(),
-            route: paths::follow(path),
-            place: Place::new(options),
-            line: None,
-            failures: 0,
-            wait: None,
-            is_over: false,
-        };
-        let step = async |mut run: Run| run.next().await.map(|followed| (followed, run));
-        Follower { inner: Box::pin(stream::unfold(run, step)) }
+        let place = Box::new(Place::new(options));
+        Follower::run(self, Course::Stream { route: paths::follow(path), place })
     }
 
-    async fn open_line(&self, route: &str, place: &mut Place) -> Result<Line, ClientError> {
-        let request = self.inner.http.get(self.url(route)).query(&place.query());
+    /// Follows the streams of some channel names, such as `session:*`, in the order in which their
+    /// events were committed: everything after a cursor, which is 0 for all that is kept, the
+    /// [`Follower::after`] of an earlier follower, or the position of a list of sessions. Events
+    /// say which stream they are of ([`Event::stream`]); places in what it hands out are cursors.
+    #[must_use]
+    pub fn follow_across<S: Into<String>>(
+        &self,
+        channels: impl IntoIterator<Item = S>,
+        cursor: u64,
+    ) -> Follower {
+        Follower::run(self, Course::Across(Across::new(channels, cursor)))
+    }
+
+    async fn open_line(&self, course: &mut Course) -> Result<Line, ClientError> {
+        let request = self.inner.http.get(self.url(course.route())).query(&course.query());
         let request = request.header(header::ACCEPT, EVENT_STREAM);
-        let answer = tokio::select! {
-            answer = self.send(request) => answer?,
-            () = self.inner.clock.sleep(self.inner.answer_within) => {
-                return Err(ClientError::Slow { secs: self.inner.answer_within.as_secs() });
-            }
-        };
+        let answer = self.in_time(self.send(request)).await?;
         Ok(self.line(answer))
     }
 
@@ -210,11 +254,47 @@ impl Client {
     }
 }
 
+/// What is followed, and how far.
+enum Course {
+    Stream { route: String, place: Box<Place> },
+    Across(Across),
+}
+
+impl Course {
+    fn route(&self) -> &str {
+        match self {
+            Self::Stream { route, .. } => route,
+            Self::Across(_) => paths::CHANNELS,
+        }
+    }
+
+    fn stand(&self) -> Stand {
+        match self {
+            Self::Stream { place, .. } => Stand { after: place.after(), epoch: place.epoch() },
+            Self::Across(across) => Stand { after: across.after(), epoch: None },
+        }
+    }
+
+    fn query(&mut self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Stream { place, .. } => place.query(),
+            Self::Across(across) => across.query(),
+        }
+    }
+
+    fn take(&mut self, event: Sse) -> Taken {
+        let data = event.data.unwrap_or_default();
+        match self {
+            Self::Stream { place, .. } => place.take(event.event.as_deref(), data),
+            Self::Across(across) => across.take(event.event.as_deref(), event.id, data),
+        }
+    }
+}
+
 /// A follower at work.
 struct Run {
     client: Client,
-    route: String,
-    place: Place,
+    course: Course,
     line: Option<Line>,
     /// Lines that broke since something good came.
     failures: u32,
@@ -234,9 +314,7 @@ impl Run {
         loop {
             let Some(line) = &mut self.line else { return Some(self.connect().await) };
             let taken = match line.next().await {
-                Ok(event) => {
-                    self.place.take(event.event.as_deref(), event.data.unwrap_or_default())
-                }
+                Ok(event) => self.course.take(event),
                 Err(broken) => Taken::Broken(broken),
             };
             match taken {
@@ -256,10 +334,10 @@ impl Run {
     }
 
     async fn connect(&mut self) -> Followed {
-        match self.client.open_line(&self.route, &mut self.place).await {
+        match self.client.open_line(&mut self.course).await {
             Ok(line) => {
                 self.line = Some(line);
-                Followed::Connected { after: self.place.after() }
+                Followed::Connected { after: self.course.stand().after }
             }
             Err(error) if error.is_passing() => self.broken(Broken::Refused(error)),
             Err(error) => self.end(Ended::Refused(error)),
@@ -275,7 +353,7 @@ impl Run {
         };
         let wait = self.client.inner.reconnect.wait(self.failures, rand::random(), asked);
         self.wait = Some(wait);
-        Followed::Reconnecting { after: self.place.after(), wait, why }
+        Followed::Reconnecting { after: self.course.stand().after, wait, why }
     }
 
     fn end(&mut self, ended: Ended) -> Followed {

@@ -4,6 +4,8 @@
 //! Invariant: every offset is given out once and in order; what is missing between two of them is
 //! a broken line, and never passed over in silence.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
 use super::{Broken, Ended, FollowOptions, Followed};
@@ -21,7 +23,7 @@ pub(super) struct Place {
     /// Everything up to here was given out, or was not wanted.
     after: u64,
     /// The stream's epoch, once it is known: a stream made anew under its path has another one.
-    epoch: Option<String>,
+    epoch: Option<Arc<str>>,
     /// All events are wanted, so their offsets have no gaps.
     is_dense: bool,
     /// The state comes first, and has not come yet.
@@ -50,7 +52,7 @@ impl Place {
     pub(super) fn new(options: FollowOptions) -> Self {
         Self {
             after: options.from_offset,
-            epoch: options.epoch.clone(),
+            epoch: options.epoch.as_deref().map(Arc::from),
             is_dense: options.channels.is_empty() && options.types.is_empty(),
             awaits_snapshot: options.snapshot,
             is_caught_up: false,
@@ -61,6 +63,11 @@ impl Place {
     /// Everything up to here was given out, or was not wanted.
     pub(super) fn after(&self) -> u64 {
         self.after
+    }
+
+    /// The stream's epoch, once it is known.
+    pub(super) fn epoch(&self) -> Option<Arc<str>> {
+        self.epoch.clone()
     }
 
     /// What to ask for on a new line.
@@ -74,7 +81,7 @@ impl Place {
             }
         } else {
             query.push(("fromOffset", self.after.to_string()));
-            query.extend(self.epoch.clone().map(|epoch| ("epoch", epoch)));
+            query.extend(self.epoch.as_deref().map(|epoch| ("epoch", epoch.to_owned())));
         }
         for (name, list) in [("channels", &self.options.channels), ("types", &self.options.types)] {
             if !list.is_empty() {
@@ -128,6 +135,11 @@ impl Place {
     }
 
     fn snapshot(&mut self, data: &str) -> Result<Taken, Broken> {
+        if !self.awaits_snapshot {
+            // Something between us gives an answer of before once more. What follows it is
+            // known by its offsets; the state would set the place back.
+            return Ok(Taken::Nothing);
+        }
         let state: State = read(data)?;
         self.after = state.offset;
         self.awaits_snapshot = false;
@@ -137,7 +149,7 @@ impl Place {
     fn caught_up(&mut self, data: &str) -> Result<Taken, Broken> {
         let place: PlaceData = read(data)?;
         self.reach(place.offset)?;
-        self.epoch = place.epoch.or_else(|| self.epoch.take());
+        self.epoch = place.epoch.map(Arc::from).or_else(|| self.epoch.take());
         if self.is_caught_up {
             return Ok(Taken::Nothing);
         }
@@ -173,7 +185,7 @@ impl Place {
     }
 }
 
-fn read<T: DeserializeOwned>(data: &str) -> Result<T, Broken> {
+pub(super) fn read<T: DeserializeOwned>(data: &str) -> Result<T, Broken> {
     serde_json::from_str(data).map_err(|_| Broken::Garbled)
 }
 
@@ -239,6 +251,9 @@ mod tests {
             Taken::Give(Followed::Snapshot(snapshot)) if snapshot.offset == 4
         ));
         assert_eq!(place.query(), [("fromOffset", "4".to_owned())]);
+        let old = r#"{"offset":2,"projections":{"turn":{}}}"#.to_owned();
+        assert!(matches!(place.take(Some("snapshot"), old), Taken::Nothing));
+        assert_eq!(place.after(), 4);
         let reset = r#"{"reason":"trimmed","earliest":9,"resumeFrom":8,"message":"gone"}"#;
         assert!(matches!(place.take(Some("reset"), reset.to_owned()), Taken::GiveAndRenew(_)));
         assert_eq!(place.query(), asked);
