@@ -10,13 +10,17 @@ use super::{
     Client, ClientError, FollowOptions, Follower, NewEvent, ReadQuery, State,
     request::{Repeat, with_json},
 };
-use crate::wire::{
-    bodies::{AppendAnswer, BlameAnswer, EventsAnswer, SessionsAnswer, StateDiffAnswer},
-    commands::{
-        AddChunks, Because, ChangeSession, CommandAnswer, CompleteTurn, FailTurn, InterruptTurn,
-        NotePresence, ReplyPermission, SayReady, SendMessage, StartSession, TypeInput,
+use crate::{
+    session::projections::Message,
+    wire::{
+        bodies::{AppendAnswer, BlameAnswer, EventsAnswer, SessionsAnswer, StateDiffAnswer},
+        commands::{
+            AddChunks, Because, ChangeSession, CommandAnswer, CompleteTurn, FailTurn,
+            InterruptTurn, NotePresence, ReplyPermission, SayReady, SendMessage, StartSession,
+            TypeInput,
+        },
+        paths,
     },
-    paths,
 };
 
 /// A session, by its id. Cheap to clone.
@@ -300,6 +304,16 @@ impl Session {
         self.client.get(&self.route(paths::MESSAGES), &query).await
     }
 
+    /// One message as it stands.
+    ///
+    /// # Errors
+    /// The server is out of reach or refuses, or the session has no such message.
+    pub async fn message(&self, message_id: &str) -> Result<Message, ClientError> {
+        let route = named(paths::MESSAGE, "{mid}", message_id);
+        let shown: Shown = self.client.get(&self.route(&route), &()).await?;
+        Ok(shown.message)
+    }
+
     /// One of the views of a session, such as `presence`: the answer of its route as a type of
     /// yours.
     ///
@@ -349,6 +363,12 @@ impl Session {
 fn named(route: &str, place: &str, name: &str) -> String {
     // A name is one segment, whatever it holds.
     route.replace(place, &paths::escaped(name).replace('/', "%2F"))
+}
+
+/// The answer about one message.
+#[derive(serde::Deserialize)]
+struct Shown {
+    message: Message,
 }
 
 /// A page of a conversation.

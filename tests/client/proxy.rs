@@ -12,7 +12,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use scrollback::client::{Client, RetryPolicy};
@@ -40,6 +40,8 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
+    /// Made once: a client takes its time to read the certificates of the machine.
+    client: OnceLock<Client>,
     _running: JoinSet<()>,
 }
 
@@ -88,7 +90,7 @@ impl Proxy {
         let shared = Arc::new(Shared { upstream, clock, state: Mutex::new(state) });
         let mut running = JoinSet::new();
         running.spawn(accept(listener, Arc::clone(&shared)));
-        Self { address, shared, _running: running }
+        Self { address, shared, client: OnceLock::new(), _running: running }
     }
 
     /// Where it listens.
@@ -102,10 +104,12 @@ impl Proxy {
         Arc::clone(&self.shared.clock)
     }
 
-    /// A client through the proxy that tries more often than there are faults.
+    /// A client through the proxy that tries more often than there are faults. All of them share
+    /// their connections.
     pub(crate) fn client(&self) -> Client {
         let retry = RetryPolicy { tries: 200, ..RetryPolicy::default() };
-        Client::builder(self.url()).clock(self.clock()).retry(retry).build().unwrap()
+        let client = || Client::builder(self.url()).clock(self.clock()).retry(retry);
+        self.client.get_or_init(|| client().build().unwrap()).clone()
     }
 
     /// What happened to connections so far.

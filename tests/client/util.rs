@@ -50,7 +50,10 @@ impl Clock for Impatient {
 
 /// A server in this process. Its store is in memory: what is tried here lies on this side of it,
 /// and waiting for the disk would be most of the time.
-pub(crate) struct Server(Running);
+pub(crate) struct Server {
+    running: Running,
+    client: Client,
+}
 
 impl Server {
     pub(crate) async fn start() -> Self {
@@ -58,16 +61,18 @@ impl Server {
         let settings = Settings { listen, ..Settings::default() };
         let (store, metrics) = (Arc::new(MemoryStore::default()), Arc::new(Metrics::default()));
         let running = server::start_with(&settings, store, Arc::new(SystemClock), metrics);
-        Self(running.await.unwrap())
+        let running = running.await.unwrap();
+        let client = Client::new(&running.url()).unwrap();
+        Self { running, client }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.0.addr()
+        self.running.addr()
     }
 
     /// A client without anything in between.
     pub(crate) fn client(&self) -> Client {
-        Client::new(&self.0.url()).unwrap()
+        self.client.clone()
     }
 }
 
