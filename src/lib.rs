@@ -34,3 +34,8 @@ pub mod subscription;
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod tls;
 pub mod wire;
+
+/// The code in the guide, compiled.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../docs/client.md")]
+pub struct Guide;

@@ -149,7 +149,7 @@ fn every_folder_of_src_has_its_row_in_the_table_of_imports() {
 #[test]
 fn the_sled_crate_is_named_in_one_file_only() {
     let mut wrong = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests", "benches", "examples"]) {
         if source.name != HOME_OF_SLED {
             let lines = source.names_of_crate("sled");
             wrong.extend(lines.iter().map(|line| format!("{}:{line}", source.name)));
@@ -160,7 +160,7 @@ fn the_sled_crate_is_named_in_one_file_only() {
 
 #[test]
 fn every_file_begins_by_saying_what_it_is() {
-    let all = sources(&["src", "tests", "benches"]).into_iter();
+    let all = sources(&["src", "tests", "benches", "examples"]).into_iter();
     let silent = all.filter(|source| !source.raw.starts_with("//! "));
     let wrong: Vec<_> = silent.map(|source| format!("{}:1", source.name)).collect();
     none("files without a `//!` at their beginning", &wrong);
@@ -168,7 +168,7 @@ fn every_file_begins_by_saying_what_it_is() {
 
 #[test]
 fn files_are_short_without_their_tests() {
-    let all = sources(&["src", "tests", "benches"]).into_iter();
+    let all = sources(&["src", "tests", "benches", "examples"]).into_iter();
     let lengths = all.filter(|source| !source.is_test_module);
     let lengths: Vec<_> =
         lengths.map(|source| (source.name.clone(), 1, source.lines_without_tests())).collect();
@@ -178,7 +178,7 @@ fn files_are_short_without_their_tests() {
 #[test]
 fn functions_are_short() {
     let mut lengths = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests", "benches", "examples"]) {
         for (line, name, lines) in source.functions() {
             lengths.push((format!("{}: {name}", source.name), line, lines));
         }
@@ -218,7 +218,7 @@ fn ratchet(
 #[test]
 fn nothing_unfinished_is_left() {
     let mut wrong = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests", "benches", "examples"]) {
         for (line, text) in (1..).zip(source.raw.lines()) {
             if let Some(mark) = UNFINISHED.iter().find(|mark| text.contains(**mark)) {
                 wrong.push(format!("{}:{line}: {mark}", source.name));
@@ -231,7 +231,7 @@ fn nothing_unfinished_is_left() {
 #[test]
 fn no_test_is_switched_off() {
     let mut wrong = Vec::new();
-    for source in sources(&["src", "tests", "benches"]) {
+    for source in sources(&["src", "tests", "benches", "examples"]) {
         wrong.extend(source.lines_with("#[ignore"));
     }
     none("tests that do not run", &wrong);
@@ -335,7 +335,7 @@ fn the_documents_name_only_files_that_are_there() {
 }
 
 fn is_our_path(word: &str) -> bool {
-    let ours = ["src/", "tests/", "benches/", "docs/", "fixtures/"];
+    let ours = ["src/", "tests/", "benches/", "examples/", "docs/", "fixtures/"];
     ours.iter().any(|folder| word.starts_with(folder)) && !word.contains(['*', '<', '{', '…', 'N'])
 }
 
@@ -395,7 +395,7 @@ fn sources(folders: &[&str]) -> Vec<&'static Source> {
 
 fn read_sources() -> Vec<Source> {
     let mut files = Vec::new();
-    for folder in ["src", "tests", "benches"] {
+    for folder in ["src", "tests", "benches", "examples"] {
         collect(&root().join(folder), "rs", &mut files);
     }
     let source = |path: PathBuf| Source::new(name(&path), read(&path));

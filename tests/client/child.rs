@@ -1,7 +1,7 @@
 //! A server in a process of its own, which can be killed.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, ChildStderr, Command, Stdio},
 };
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub(crate) struct Served {
     child: Child,
     /// Kept open: a server that cannot write its log would notice.
-    _log: BufReader<ChildStderr>,
+    log: BufReader<ChildStderr>,
     address: SocketAddr,
     dir: TempDir,
 }
@@ -21,7 +21,7 @@ impl Served {
     pub(crate) fn start() -> Self {
         let dir = TempDir::new().unwrap();
         let (child, log, address) = spawn(&dir, "127.0.0.1:0");
-        Self { child, _log: log, address, dir }
+        Self { child, log, address, dir }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -32,13 +32,16 @@ impl Served {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        let mut said = String::new();
+        self.log.read_to_string(&mut said).unwrap();
+        assert!(!said.contains("ERROR"), "{said}");
     }
 
     /// A new process on the same folder and address.
     pub(crate) fn start_again(&mut self) {
         let (child, log, _) = spawn(&self.dir, &self.address.to_string());
         self.child = child;
-        self._log = log;
+        self.log = log;
     }
 }
 
@@ -58,13 +61,18 @@ fn spawn(dir: &TempDir, listen: &str) -> (Child, BufReader<ChildStderr>, SocketA
     command.arg("--data-dir").arg(dir.path().join("data"));
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
+    let address = listening(&mut log);
+    (child, log, address)
+}
+
+/// The address in what a server says first.
+fn listening(log: &mut impl BufRead) -> SocketAddr {
     let mut said = String::new();
     loop {
         let mut line = String::new();
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended: {said}");
         if let Some((_, rest)) = line.split_once("listens on http://") {
-            let address = rest.split([';', ' ', '\n']).next().unwrap();
-            return (child, log, address.parse().unwrap());
+            return rest.split([';', ' ', '\n']).next().unwrap().parse().unwrap();
         }
         said.push_str(&line);
     }

@@ -2,6 +2,8 @@
 //! delays, repeats, answers for others and falls silent, as a seed says. Whatever it does, a
 //! follower gives out every offset once and in order, and a write that was answered is in the log
 //! once.
+//!
+//! A new suite takes a `Server`, a `Proxy` of a seed in front of it, and that proxy's client.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
@@ -9,6 +11,7 @@ mod across;
 mod child;
 mod fate;
 mod follow;
+mod guide;
 mod proxy;
 mod restart;
 mod util;

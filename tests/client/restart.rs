@@ -16,7 +16,7 @@ const EVENTS: u64 = 30;
 /// Kills the server now and then while others are at work.
 async fn kills(server: &mut Served, random: &mut Random) {
     for _ in 0..2 {
-        for _ in 0..1 + random.below(12) {
+        for _ in 0..=random.below(12) {
             pause(random).await;
         }
         server.kill();

@@ -110,10 +110,9 @@ pub(crate) async fn all(client: &Client, path: &str) -> Vec<Event> {
     loop {
         let query = ReadQuery { from_offset, limit: Some(1_000), ..ReadQuery::default() };
         let page = client.events(path, &query).await.unwrap();
-        let read = |json: &Box<serde_json::value::RawValue>| {
-            Event::read(json.get().to_owned().into_bytes()).unwrap()
-        };
-        events.extend(page.events.iter().map(read));
+        for json in &page.events {
+            events.push(Event::read(json.get().to_owned()).unwrap());
+        }
         from_offset = page.next_offset;
         if !page.has_more {
             return events;

@@ -133,6 +133,7 @@ async fn commands_that_were_answered_were_done_once() {
         assert!(pieces.len() == 9 && pieces.values().all(|count| *count == 1), "{taken:?}");
         let page = session.messages(10, 0).await.unwrap();
         assert_eq!((page.total, page.offset), (6, events.len() as u64));
+        assert_eq!(session.message("m1").await.unwrap().text(), "hello");
     })
     .await;
 }
@@ -174,16 +175,13 @@ async fn an_interrupt_of_whatever_runs_is_not_repeated_when_its_answer_is_lost()
 }
 
 #[tokio::test]
-async fn an_interrupt_that_nobody_got_is_sent_again() {
+async fn an_interrupt_that_was_refused_before_the_server_had_it_is_sent_again() {
     let server = Server::start().await;
-    let (direct, _, second) = two_turns(&server, "unheard").await;
-    let proxy = Proxy::scripted(server.addr(), &[]).await;
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
-    let client = Client::builder(nobody).clock(proxy.clock()).build().unwrap();
-    let error = client.session("x").interrupt(&InterruptTurn::default()).await.unwrap_err();
-    assert!(error.is_unwritten() && error.is_passing(), "{error}");
-    direct.interrupt(&InterruptTurn::default()).await.unwrap();
+    let (direct, _, second) = two_turns(&server, "refused").await;
+    let refused = Fate::Gateway { status: 429, handed_on: false };
+    let proxy = Proxy::scripted(server.addr(), &[refused, refused]).await;
+    let through = proxy.client().session(direct.id());
+    through.interrupt(&InterruptTurn::default()).await.unwrap();
+    assert_eq!(proxy.taken(), [refused, refused, Fate::Whole]);
     assert_eq!(active(&direct).await.unwrap(), second);
 }
