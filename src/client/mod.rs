@@ -2,7 +2,8 @@
 //!
 //! - [`Client`] and [`ClientBuilder`]: a server, and how failures are met;
 //! - [`Session`]: the commands and reads of one session;
-//! - [`Follower`]: everything that happens in a stream, whatever the network does.
+//! - [`Follower`]: everything that happens in a stream, whatever the network does;
+//! - [`Producer`]: writes exactly once.
 //!
 //! It refuses to know the server: everything it sees went over a socket. Invariant: what may be
 //! sent twice does nothing twice, and what may not is sent again only where the first was
@@ -14,11 +15,13 @@ mod error;
 mod event;
 mod follow;
 mod import;
+mod producer;
 mod request;
 mod retry;
 mod session;
 mod state;
 mod streams;
+mod task;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -27,6 +30,7 @@ pub use self::{
     error::ClientError,
     event::{Event, NewEvent},
     follow::{Broken, Ended, FollowOptions, Followed, Follower},
+    producer::{Producer, ProducerError, ProducerOptions, Receipt, Written},
     retry::{RetryPolicy, Waits},
     session::{ListQuery, Messages, Session, StateAt},
     state::State,

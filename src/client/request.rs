@@ -69,7 +69,11 @@ impl Client {
         }
     }
 
-    async fn once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+    /// Sends a request once and reads its answer, for those who try again themselves.
+    pub(super) async fn once<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
         self.send(request).await?.json().await.map_err(ClientError::Answer)
     }
 
@@ -88,20 +92,30 @@ impl Client {
 
     /// Sends a request once; an answer that is a refusal is an error.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let answer = self.sent(request).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
+    }
+
+    /// Sends a request once, for those who look at a refusal's headers themselves.
+    pub(super) async fn sent(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let unreachable =
             |source| ClientError::Unreachable { url: self.inner.base.clone(), source };
-        let answer = request.send().await.map_err(unreachable)?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let status = answer.status().as_u16();
-        let retry_after = retry_after(&answer);
+        request.send().await.map_err(unreachable)
+    }
+}
+
+/// What an answer says that is a refusal.
+pub(super) async fn refusal(answer: Response) -> ClientError {
+    let status = answer.status().as_u16();
+    let retry_after = retry_after(&answer);
+    let body = match answer.bytes().await {
+        Ok(body) => body,
         // Half a refusal says neither why nor whether anything was written.
-        let body = answer.bytes().await.map_err(ClientError::Answer)?;
-        Err(match serde_json::from_slice(&body) {
-            Ok(problem) => ClientError::Problem { problem: Box::new(problem), retry_after },
-            Err(_) => ClientError::Status { status, retry_after },
-        })
+        Err(error) => return ClientError::Answer(error),
+    };
+    match serde_json::from_slice(&body) {
+        Ok(problem) => ClientError::Problem { problem: Box::new(problem), retry_after },
+        Err(_) => ClientError::Status { status, retry_after },
     }
 }
 
