@@ -3,7 +3,7 @@
 //! - [`Client`] and [`ClientBuilder`]: a server, and how failures are met;
 //! - [`Session`]: the commands and reads of one session;
 //! - [`Follower`]: everything that happens in a stream, whatever the network does;
-//! - [`Producer`]: writes exactly once.
+//! - [`Producer`] and [`NdjsonWriter`]: writes exactly once, and as they come.
 //!
 //! It refuses to know the server: everything it sees went over a socket. Invariant: what may be
 //! sent twice does nothing twice, and what may not is sent again only where the first was
@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod follow;
 mod import;
+mod ndjson;
 mod producer;
 mod request;
 mod retry;
@@ -30,6 +31,7 @@ pub use self::{
     error::ClientError,
     event::{Event, NewEvent},
     follow::{Broken, Ended, FollowOptions, Followed, Follower},
+    ndjson::{NdjsonError, NdjsonWriter},
     producer::{Producer, ProducerError, ProducerOptions, Receipt, Written},
     retry::{RetryPolicy, Waits},
     session::{ListQuery, Messages, Session, StateAt},

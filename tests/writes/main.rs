@@ -1,7 +1,9 @@
-//! Writes of the Rust client against a real server, which is killed in the middle: producers.
+//! Writes of the Rust client against a real server, which is killed in the middle: producers,
+//! live bodies.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod live;
 mod producer;
 #[path = "../cli/util.rs"]
 #[expect(dead_code, reason = "the command line's tests need more of it")]
