@@ -3,7 +3,8 @@
 //! - [`Client`] and [`ClientBuilder`]: a server, and how failures are met;
 //! - [`Session`]: the commands and reads of one session;
 //! - [`Follower`]: everything that happens in a stream, whatever the network does;
-//! - [`Producer`] and [`NdjsonWriter`]: writes exactly once, and as they come.
+//! - [`Producer`], [`NdjsonWriter`] and [`Optimistic`]: writes exactly once, as they come, and shown
+//!   before they are there.
 //!
 //! It refuses to know the server: everything it sees went over a socket. Invariant: what may be
 //! sent twice does nothing twice, and what may not is sent again only where the first was
@@ -16,6 +17,7 @@ mod event;
 mod follow;
 mod import;
 mod ndjson;
+mod optimistic;
 mod producer;
 mod request;
 mod retry;
@@ -32,6 +34,9 @@ pub use self::{
     event::{Event, NewEvent},
     follow::{Broken, Ended, FollowOptions, Followed, Follower},
     ndjson::{NdjsonError, NdjsonWriter},
+    optimistic::{
+        Callbacks, Entry, OnWrite, Optimistic, OptimisticError, OptimisticOptions, Rejection, Write,
+    },
     producer::{Producer, ProducerError, ProducerOptions, Receipt, Written},
     retry::{RetryPolicy, Waits},
     session::{ListQuery, Messages, Session, StateAt},

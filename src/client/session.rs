@@ -354,7 +354,7 @@ impl Session {
         named(route, "{id}", &self.id)
     }
 
-    fn url(&self, route: &str) -> String {
+    pub(super) fn url(&self, route: &str) -> String {
         self.client.url(&self.route(route))
     }
 }

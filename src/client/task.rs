@@ -24,6 +24,14 @@ impl Task {
     }
 }
 
+/// Work that blocks its thread, such as a sync of a file, on a thread that may be blocked; nothing
+/// where the runtime is about to end. It goes on to its end, whether it is waited for or not.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();

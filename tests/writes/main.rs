@@ -1,9 +1,10 @@
 //! Writes of the Rust client against a real server, which is killed in the middle: producers,
-//! live bodies.
+//! live bodies, optimistic writes.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod live;
+mod optimistic;
 mod producer;
 #[path = "../cli/util.rs"]
 #[expect(dead_code, reason = "the command line's tests need more of it")]
