@@ -3,7 +3,7 @@
 //! Invariant: the bytes of an event are kept as they came, so that nothing is lost on the way
 //! through a client that does not understand it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -21,9 +21,10 @@ use crate::session::{
 pub struct Event {
     json: Bytes,
     head: Arc<Head>,
+    pieces: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Head {
     #[serde(default)]
     stream: Option<String>,
@@ -47,7 +48,7 @@ impl Event {
     pub fn read(json: impl Into<Bytes>) -> serde_json::Result<Self> {
         let json = json.into();
         let head = serde_json::from_slice(&json)?;
-        Ok(Self { json, head: Arc::new(head) })
+        Ok(Self { json, head: Arc::new(head), pieces: 1 })
     }
 
     /// The path of its stream, where it came from a read of several.
@@ -118,6 +119,25 @@ impl Event {
         &self.json
     }
 
+    /// How many pieces of text it brings: 1, unless a [`Coalescer`](super::Coalescer) has joined
+    /// several into it. It is not in the JSON: who keeps events keeps them as they came.
+    #[must_use]
+    pub fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
+    /// The same with other data, in which so many pieces are joined.
+    ///
+    /// # Errors
+    /// None that an event which was read can cause; serde's signature has one.
+    pub(super) fn joined(&self, data: Box<RawValue>, pieces: u64) -> serde_json::Result<Self> {
+        let mut fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&self.json)?;
+        fields.insert("data".to_owned(), &data);
+        let json = serde_json::to_vec(&fields)?.into();
+        let head = Head { data: Some(data), ..Head::clone(&self.head) };
+        Ok(Self { json, head: Arc::new(head), pieces })
+    }
+
     /// Folds it into a state, as the server does. An event that the state has changes nothing.
     pub fn fold_into(&self, state: &mut Projections) {
         let stored = Stored {
@@ -125,7 +145,8 @@ impl Event {
             timestamp_ms: self.head.timestamp,
             payload: &self.json,
         };
-        if let Some(event) = projections::Event::read(&stored) {
+        if let Some(mut event) = projections::Event::read(&stored) {
+            event.pieces = self.pieces;
             state.apply(&event);
         }
     }

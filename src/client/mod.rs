@@ -4,7 +4,8 @@
 //! - [`Session`]: the commands and reads of one session;
 //! - [`Follower`]: everything that happens in a stream, whatever the network does;
 //! - [`Producer`], [`NdjsonWriter`] and [`Optimistic`]: writes exactly once, as they come, and shown
-//!   before they are there.
+//!   before they are there;
+//! - [`Router`] and [`Coalescer`]: its events, handed to those who want them, and made fewer.
 //!
 //! It refuses to know the server: everything it sees went over a socket. Invariant: what may be
 //! sent twice does nothing twice, and what may not is sent again only where the first was
@@ -12,6 +13,7 @@
 
 pub mod backup;
 mod builder;
+mod coalescer;
 mod error;
 mod event;
 mod follow;
@@ -21,15 +23,18 @@ mod optimistic;
 mod producer;
 mod request;
 mod retry;
+mod router;
 mod session;
 mod state;
 mod streams;
 mod task;
+mod throttle;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::{
     builder::ClientBuilder,
+    coalescer::{Coalesced, Coalescer},
     error::ClientError,
     event::{Event, NewEvent},
     follow::{Broken, Ended, FollowOptions, Followed, Follower},
@@ -39,9 +44,11 @@ pub use self::{
     },
     producer::{Producer, ProducerError, ProducerOptions, Receipt, Written},
     retry::{RetryPolicy, Waits},
+    router::{Router, Subscription, Unfit, Why},
     session::{ListQuery, Messages, Session, StateAt},
     state::State,
     streams::ReadQuery,
+    throttle::Throttle,
 };
 use crate::{clock::Clock, session::Ids};
 

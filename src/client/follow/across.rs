@@ -98,7 +98,7 @@ impl Across {
             return Ok(Taken::Nothing);
         }
         self.is_caught_up = true;
-        Ok(Taken::Give(Followed::CaughtUp { offset: self.cursor }))
+        Ok(Taken::Give(Followed::CaughtUp { offset: self.cursor, epoch: None }))
     }
 
     fn reset(&mut self, data: &str) -> Result<Taken, Broken> {
@@ -145,7 +145,7 @@ mod tests {
         let told = r#"{"cursor":12}"#.to_owned();
         assert!(matches!(
             across.take(Some("caught-up"), None, told.clone()),
-            Taken::Give(Followed::CaughtUp { offset: 12 })
+            Taken::Give(Followed::CaughtUp { offset: 12, epoch: None })
         ));
         assert!(matches!(across.take(Some("caught-up"), None, told), Taken::Nothing));
         let asked = [("channels", "session:*,app".to_owned()), ("cursor", "12".to_owned())];

@@ -96,6 +96,9 @@ pub enum Followed {
     CaughtUp {
         /// The tail.
         offset: u64,
+        /// The epoch of the stream, to be given to [`FollowOptions::epoch`] with an offset; none
+        /// where several streams are followed.
+        epoch: Option<String>,
     },
     /// The stream does not go on where it stood: what was built from it is to be dropped, or a
     /// gap to be marked.

@@ -154,7 +154,8 @@ impl Place {
             return Ok(Taken::Nothing);
         }
         self.is_caught_up = true;
-        Ok(Taken::Give(Followed::CaughtUp { offset: self.after }))
+        let epoch = self.epoch.as_deref().map(str::to_owned);
+        Ok(Taken::Give(Followed::CaughtUp { offset: self.after, epoch }))
     }
 
     fn reset(&mut self, data: &str) -> Result<Taken, Broken> {
@@ -265,7 +266,7 @@ mod tests {
         let told = |place: &mut Place| {
             matches!(
                 place.take(Some("caught-up"), r#"{"offset":0}"#.to_owned()),
-                Taken::Give(Followed::CaughtUp { offset: 0 })
+                Taken::Give(Followed::CaughtUp { offset: 0, .. })
             )
         };
         assert_eq!([told(&mut place), told(&mut place)], [true, false]);

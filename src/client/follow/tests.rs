@@ -80,7 +80,7 @@ fn word(followed: &Followed) -> String {
         Followed::Connected { after } => format!("connected {after}"),
         Followed::Snapshot(state) => format!("state {}", state.offset),
         Followed::Event(event) => event.offset().to_string(),
-        Followed::CaughtUp { offset } => format!("caught up {offset}"),
+        Followed::CaughtUp { offset, .. } => format!("caught up {offset}"),
         Followed::Reset(reset) => format!("reset {}", reset.resume_from),
         Followed::Reconnecting { wait, why, .. } => format!("{why}, {} s", wait.as_secs()),
         Followed::Ended(ended) => format!("{ended:?}").chars().take(8).collect(),

@@ -111,7 +111,7 @@ impl Chunks {
         };
         let pieces = self.list.entry(&new.key(), || new);
         pieces.text.push_str(&chunk.text);
-        pieces.count = pieces.count.saturating_add(1);
+        pieces.count = pieces.count.saturating_add(event.pieces);
         pieces.index = chunk.index.or(pieces.index);
         pieces.updated_at = event.timestamp_ms;
         pieces.updated_offset = event.offset;

@@ -26,6 +26,8 @@ pub struct Event<'a> {
     pub data: Option<&'a RawValue>,
     /// What it means, where that is known.
     pub known: Option<KnownEvent>,
+    /// How many pieces of text it brings: 1, unless a client has joined several into it.
+    pub pieces: u64,
 }
 
 /// The envelope as it is stored.
@@ -61,6 +63,7 @@ impl<'a> Event<'a> {
             actor: envelope.actor,
             data: envelope.data,
             known,
+            pieces: 1,
         })
     }
 }

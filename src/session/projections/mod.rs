@@ -50,7 +50,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod todo;
 mod tool_calls;
 pub mod turn;

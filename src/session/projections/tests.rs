@@ -10,7 +10,7 @@ use super::{
     testing::{record, text_of, with_event},
 };
 
-mod random;
+pub(crate) mod random;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -176,13 +176,13 @@ impl Turn {
             KnownEvent::SessionEnded(_) => self.stop("session ended", event),
             KnownEvent::SessionDeleted(_) => self.stop("session deleted", event),
             KnownEvent::MessageCreated(message) => self.answer(&message.0),
-            KnownEvent::ChunkAppended(chunk) => self.piece(chunk, event.offset),
+            KnownEvent::ChunkAppended(chunk) => self.piece(chunk, event),
             KnownEvent::MessagePartDelta(piece) => {
                 let active = self.active.as_mut();
                 let Some(active) = active.filter(|it| it.is_answer(&piece.message_id)) else {
                     return false;
                 };
-                active.grow(event.offset);
+                active.grow(event);
                 true
             }
             _ => false,
@@ -252,11 +252,11 @@ impl Turn {
         true
     }
 
-    fn piece(&mut self, chunk: &ChunkAppended, offset: u64) -> bool {
+    fn piece(&mut self, chunk: &ChunkAppended, event: &Event<'_>) -> bool {
         let Some(active) = self.active.as_mut().filter(|active| active.has(chunk)) else {
             return false;
         };
-        active.grow(offset);
+        active.grow(event);
         true
     }
 }
@@ -274,9 +274,9 @@ impl ActiveTurn {
         }
     }
 
-    fn grow(&mut self, offset: u64) {
-        self.pieces = self.pieces.saturating_add(1);
-        self.pieces_offset = Some(offset);
+    fn grow(&mut self, event: &Event<'_>) {
+        self.pieces = self.pieces.saturating_add(event.pieces);
+        self.pieces_offset = Some(event.offset);
     }
 }
 

@@ -62,6 +62,15 @@ pub mod tool_calls;
 pub mod turn;
 pub mod worker;
 
+/// The data of one kind of event.
+pub trait Said: Sized {
+    /// The kind.
+    const KIND: Kind;
+
+    /// The data, where the event is of this kind.
+    fn of(event: KnownEvent) -> Option<Self>;
+}
+
 macro_rules! vocabulary {
     ($($text:literal = $name:ident;)*) => {
         /// The types of events that mean something here.
@@ -129,6 +138,19 @@ macro_rules! vocabulary {
                 match self { $(Self::$name(data) => serde_json::value::to_raw_value(data),)* }
             }
         }
+
+        $(
+            impl Said for $name {
+                const KIND: Kind = Kind::$name;
+
+                fn of(event: KnownEvent) -> Option<Self> {
+                    match event {
+                        KnownEvent::$name(data) => Some(data),
+                        _ => None,
+                    }
+                }
+            }
+        )*
     };
 }
 

@@ -45,6 +45,13 @@ impl Kind {
         // Every kind has a first segment of the table; a test says so.
         channel_of(self.as_str()).unwrap_or_default()
     }
+
+    /// The kind that a fold understands by a type on a channel: also under the short names that
+    /// some writers use, such as `input` on channel `terminal`.
+    #[must_use]
+    pub fn meant(channel: &str, kind: &str) -> Option<Self> {
+        resolve(channel, kind)
+    }
 }
 
 /// The kind that is meant by a type on a channel: the type itself, or a word that becomes one

@@ -234,7 +234,7 @@ fn beside() -> impl Strategy<Value = (&'static str, Value)> {
 }
 
 /// A session of up to 60 events.
-pub(super) fn events() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
+pub(crate) fn events() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let one = prop_oneof![5 => message(), 3 => turn(), 2 => tool(), 3 => beside()];
     prop::collection::vec(one, 0..60)
 }
