@@ -5,21 +5,26 @@
 //! - [`Follower`]: everything that happens in a stream, whatever the network does;
 //! - [`Producer`], [`NdjsonWriter`] and [`Optimistic`]: writes exactly once, as they come, and shown
 //!   before they are there;
-//! - [`Router`] and [`Coalescer`]: its events, handed to those who want them, and made fewer.
+//! - [`Router`] and [`Coalescer`]: its events, handed to those who want them, and made fewer;
+//! - [`Collections`], with [`Terminal`] over them: the state of a session, and live queries;
+//! - [`Presence`] and [`Agents`]: who is there, and what an agent does.
 //!
 //! It refuses to know the server: everything it sees went over a socket. Invariant: what may be
 //! sent twice does nothing twice, and what may not is sent again only where the first was
 //! certainly not done.
 
+mod agents;
 pub mod backup;
 mod builder;
 mod coalescer;
+mod collections;
 mod error;
 mod event;
 mod follow;
 mod import;
 mod ndjson;
 mod optimistic;
+mod presence;
 mod producer;
 mod request;
 mod retry;
@@ -28,13 +33,16 @@ mod session;
 mod state;
 mod streams;
 mod task;
+mod terminal;
 mod throttle;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::{
+    agents::{AgentFollower, Agents},
     builder::ClientBuilder,
     coalescer::{Coalesced, Coalescer},
+    collections::{Collections, Kept, LiveQuery, Over, Standing},
     error::ClientError,
     event::{Event, NewEvent},
     follow::{Broken, Ended, FollowOptions, Followed, Follower},
@@ -42,12 +50,14 @@ pub use self::{
     optimistic::{
         Callbacks, Entry, OnWrite, Optimistic, OptimisticError, OptimisticOptions, Rejection, Write,
     },
+    presence::{Presence, Visitor},
     producer::{Producer, ProducerError, ProducerOptions, Receipt, Written},
     retry::{RetryPolicy, Waits},
     router::{Router, Subscription, Unfit, Why},
     session::{ListQuery, Messages, Session, StateAt},
     state::State,
     streams::ReadQuery,
+    terminal::Terminal,
     throttle::Throttle,
 };
 use crate::{clock::Clock, session::Ids};

@@ -17,6 +17,12 @@ impl Task {
         Self(tokio::spawn(work))
     }
 
+    /// Ends the work, and completes when it has ended.
+    pub(super) async fn end(mut self) {
+        self.0.abort();
+        self.ended().await;
+    }
+
     /// Completes when the work has ended.
     pub(super) async fn ended(&mut self) {
         // It panicked or was aborted: it has ended all the same.
