@@ -7,6 +7,7 @@
 //!   before they are there;
 //! - [`Router`] and [`Coalescer`]: its events, handed to those who want them, and made fewer;
 //! - [`Collections`], with [`Terminal`] over them: the state of a session, and live queries;
+//! - [`LiveSet`] and [`StateCache`]: many sessions, a bounded number of them at once;
 //! - [`Presence`] and [`Agents`]: who is there, and what an agent does.
 //!
 //! It refuses to know the server: everything it sees went over a socket. Invariant: what may be
@@ -16,12 +17,15 @@
 mod agents;
 pub mod backup;
 mod builder;
+mod cache;
 mod coalescer;
 mod collections;
 mod error;
 mod event;
 mod follow;
 mod import;
+mod live_set;
+mod lru;
 mod ndjson;
 mod optimistic;
 mod presence;
@@ -41,11 +45,14 @@ use std::{fmt, sync::Arc, time::Duration};
 pub use self::{
     agents::{AgentFollower, Agents},
     builder::ClientBuilder,
+    cache::{CacheKey, Damaged, StateCache},
     coalescer::{Coalesced, Coalescer},
     collections::{Collections, Kept, LiveQuery, Over, Standing},
     error::ClientError,
     event::{Event, NewEvent},
     follow::{Broken, Ended, FollowOptions, Followed, Follower},
+    live_set::{LiveSet, Pinned},
+    lru::AllPinned,
     ndjson::{NdjsonError, NdjsonWriter},
     optimistic::{
         Callbacks, Entry, OnWrite, Optimistic, OptimisticError, OptimisticOptions, Rejection, Write,

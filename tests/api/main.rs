@@ -22,6 +22,7 @@ mod message;
 mod ndjson;
 mod projections;
 mod protocol;
+mod reading;
 mod sessions;
 mod shared;
 mod snapshot;

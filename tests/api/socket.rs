@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 
-async fn start() -> Running {
+pub(crate) async fn start() -> Running {
     let settings =
         Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Settings::default() };
     let (store, metrics) = (Arc::new(MemoryStore::default()), Arc::new(Metrics::default()));
