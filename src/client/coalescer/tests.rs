@@ -39,65 +39,111 @@ fn fold_on<'a>(state: &mut Projections, events: impl IntoIterator<Item = &'a Eve
     events.into_iter().for_each(|event| event.fold_into(state));
 }
 
-/// The same few things again and again, as when an answer is written.
-fn rush() -> impl Strategy<Value = Vec<Given>> {
-    let text = || "[a-c]{0,3}";
-    let key = || (0..2_u8, 0..2_u8).prop_map(|(m, p)| (format!("m{m}"), format!("p{p}")));
-    let field = select(vec![None, None, None, Some("reasoning"), Some("output")]);
-    let delta = (key(), field, text()).prop_map(|((m, p), field, text)| {
-        ("message.part.delta", json!({"messageId": m, "partId": p, "field": field, "delta": text}))
-    });
-    let update =
-        (key(), text(), prop::option::weighted(0.2, text())).prop_map(|((m, p), text, delta)| {
-            let part = json!({"id": p, "type": "text", "text": text});
-            ("message.part.updated", json!({"messageId": m, "part": part, "delta": delta}))
-        });
-    let status = || select(vec!["pending", "running", "completed"]);
-    let tool = (key(), status(), 0..2_u8, prop::option::of(text()), any::<bool>()).prop_map(
+/// A sign in a text that stands for a letter of its own each time, so that order shows.
+const SIGN: &str = "_";
+
+/// One of two, the first more often, so that things meet.
+fn one_of_two() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(0_u8), 1 => Just(1_u8)]
+}
+
+fn part() -> impl Strategy<Value = (String, String)> {
+    (one_of_two(), one_of_two()).prop_map(|(m, p)| (format!("m{m}"), format!("p{p}")))
+}
+
+fn delta(fields: &'static [Option<&'static str>]) -> impl Strategy<Value = Given> {
+    (part(), select(fields)).prop_map(|((m, p), field)| {
+        ("message.part.delta", json!({"messageId": m, "partId": p, "field": field, "delta": SIGN}))
+    })
+}
+
+fn update() -> impl Strategy<Value = Given> {
+    let texts = select(vec![(SIGN, None), (SIGN, Some(SIGN)), ("", Some(SIGN)), ("", None)]);
+    let kinds = select(vec!["text", "text", "reasoning"]);
+    (part(), kinds, texts).prop_map(|((m, p), kind, (text, delta))| {
+        let part = json!({"id": p, "type": kind, "text": text});
+        ("message.part.updated", json!({"messageId": m, "part": part, "delta": delta}))
+    })
+}
+
+fn tool() -> impl Strategy<Value = Given> {
+    let status = select(vec!["pending", "running", "completed"]);
+    let output = prop::option::of(Just(SIGN));
+    (part(), status, one_of_two(), output, any::<bool>()).prop_map(
         |((m, p), status, call, output, has_detail)| {
-            let detail = json!({"status": status, "output": output, "input": {"n": call}});
+            let detail = json!({"status": status, "output": output});
             let state = if has_detail { detail } else { json!(status) };
-            let part = json!({
-                "id": p, "type": "tool", "tool": "bash", "state": state, "callId": format!("c{call}"),
-            });
+            let call = format!("c{call}");
+            let part =
+                json!({"id": p, "type": "tool", "tool": "sh", "state": state, "callId": call});
             ("message.part.updated", json!({"messageId": m, "part": part}))
         },
-    );
-    let maybe =
-        |name: &'static str| prop::option::of((0..2_u8).prop_map(move |n| format!("{name}{n}")));
-    let home = (maybe("a"), maybe("t"), prop::option::weighted(0.2, 0..2_u8));
-    let chunk = (home, text(), prop::option::of(0..9_u8)).prop_map(
-        |((agent, turn, message), text, index)| {
-            let message = message.map(|n| format!("m{n}"));
+    )
+}
+
+fn chunk() -> impl Strategy<Value = Given> {
+    let id =
+        |letter: char| prop::option::of(one_of_two().prop_map(move |n| format!("{letter}{n}")));
+    (id('a'), id('t'), id('m'), prop::option::of(0..9_u8)).prop_map(
+        |(agent, turn, message, index)| {
             let data = json!({
-                "agentId": agent, "turnId": turn, "messageId": message, "text": text, "index": index,
+                "agentId": agent, "turnId": turn, "messageId": message, "text": SIGN, "index": index,
             });
             ("chunk.appended", data)
         },
-    );
-    let said = select(vec!["idle", "busy"])
-        .prop_map(|status| ("session.status", json!({"status": status})));
-    let again = |one: BoxedStrategy<Given>| prop::collection::vec(one, 1..8).boxed();
+    )
+}
+
+fn status() -> impl Strategy<Value = Given> {
+    let said = select(vec!["idle", "busy"]);
+    said.prop_map(|status| ("session.status", json!({"status": status})))
+}
+
+/// What is said while an answer is written: some of all, or of what meets most.
+fn said_often() -> impl Strategy<Value = Vec<Given>> {
+    const TEXT: &[Option<&str>] = &[None, Some("text"), Some("reasoning")];
+    const OUTPUT: &[Option<&str>] = &[Some("output"), Some("output"), None];
+    let some = |one: BoxedStrategy<Given>| prop::collection::vec(one, 1..5);
     prop_oneof![
-        3 => again(delta.boxed()),
-        2 => again(update.boxed()),
-        2 => again(tool.boxed()),
-        3 => again(chunk.boxed()),
-        1 => again(said.boxed()),
+        some(prop_oneof![delta(TEXT), update(), tool(), chunk(), status()].boxed()),
+        some(prop_oneof![2 => delta(OUTPUT), 3 => tool()].boxed()),
+        some(prop_oneof![2 => delta(TEXT), 3 => chunk()].boxed()),
+        some(status().boxed()),
     ]
 }
 
-/// A session of events that meet each other, with rushes in between.
-fn session() -> impl Strategy<Value = Vec<Given>> {
-    let some = random::events().prop_map(|mut events| {
-        events.truncate(3);
-        events
+/// What is said now and then, and may change what is there.
+fn said_rarely() -> impl Strategy<Value = Given> {
+    let some = random::events().prop_filter_map("some", |events| events.into_iter().next());
+    let bare = select(vec!["session.created", "session.deleted", "session.ended", "made.up"])
+        .prop_map(|kind| (kind, json!({})));
+    let whole = (0..2_u8).prop_map(|m| {
+        let message = json!({"messageId": format!("m{m}"), "role": "assistant", "turnId": "t0"});
+        ("message.created", message)
     });
-    let pieces = prop_oneof![3 => rush().boxed(), 1 => some.boxed()];
-    (random::events(), prop::collection::vec(pieces, 0..12)).prop_map(|(mut all, pieces)| {
-        all.truncate(12);
-        all.extend(pieces.into_iter().flatten());
-        all
+    let gone = (0..2_u8, 0..2_u8).prop_map(|(m, p)| {
+        let data = json!({"messageId": format!("m{m}"), "partId": format!("p{p}")});
+        ("message.part.removed", data)
+    });
+    let removed =
+        (0..2_u8).prop_map(|m| ("message.removed", json!({"messageId": format!("m{m}")})));
+    prop_oneof![2 => some, 2 => bare, 1 => whole, 1 => gone, 1 => removed]
+}
+
+/// A few things that are said again and again, in any order.
+fn session() -> impl Strategy<Value = Vec<Given>> {
+    let often = said_often();
+    let rarely = prop::collection::vec(said_rarely(), 0..3);
+    let order = prop::collection::vec(any::<prop::sample::Index>(), 1..32);
+    (often, rarely, order).prop_map(|(often, rarely, order)| {
+        // Each thing that is said often is there twice.
+        let all: Vec<_> = often.iter().chain(&often).chain(&rarely).collect();
+        let said = order.iter().zip(('a'..='z').cycle()).map(|(at, letter)| {
+            let (kind, data) = all[at.index(all.len())];
+            let text = data.to_string().replace("\"_\"", &format!("\"{letter}\""));
+            (*kind, serde_json::from_str(&text).unwrap())
+        });
+        said.collect()
     })
 }
 
@@ -117,21 +163,21 @@ fn coalesced(events: &[Event], flushes: &[prop::sample::Index]) -> Vec<Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn what_comes_out_folds_into_the_state_that_what_went_in_does(
         given in session(),
-        jumps in prop::collection::vec(0..4_u64, 0..8),
-        from in any::<prop::sample::Index>(),
-        flushes in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        jumps in prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(0..4_u64, 0..8)],
+        from in prop_oneof![2 => 0..2_usize, 1 => 2..20_usize],
+        flushes in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
     ) {
         // Times are those of writers, and now and then run backwards.
         let jumps = jumps.iter().copied().chain(iter::once(0)).cycle();
         let all: Vec<_> = (1..).zip(&given).zip(jumps)
             .map(|((offset, (kind, data)), jump)| event(offset, offset + jump, kind, data))
             .collect();
-        let from = from.index(all.len() + 1);
+        let from = from.min(all.len());
         let mut whole = Projections::default();
         fold_on(&mut whole, &all[..from]);
         let mut fewer = whole.clone();
@@ -157,11 +203,11 @@ fn shown(given: &[Given]) -> String {
     coalesced(&events(given), &[]).iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn delta(part: &str, text: &str) -> Given {
+fn piece(part: &str, text: &str) -> Given {
     ("message.part.delta", json!({"messageId": "m", "partId": part, "delta": text, "x": 1}))
 }
 
-fn update(part: &str, text: &str) -> Given {
+fn whole(part: &str, text: &str) -> Given {
     let part = json!({"id": part, "type": "text", "text": text});
     ("message.part.updated", json!({"messageId": "m", "part": part}))
 }
@@ -170,14 +216,14 @@ fn update(part: &str, text: &str) -> Given {
 fn deltas_of_each_part_are_joined_behind_the_first() {
     insta::assert_snapshot!(shown(&[
         ("turn.started", json!({"turnId": "t", "messageId": "m"})),
-        delta("p", "a"),
-        delta("q", "1"),
-        delta("p", "b"),
+        piece("p", "a"),
+        piece("q", "1"),
+        piece("p", "b"),
         ("todo.updated", json!({"todos": []})),
-        delta("q", "2"),
-        delta("p", "\"c\n"),
-        delta("p", "d"),
-        delta("q", "3"),
+        piece("q", "2"),
+        piece("p", "\"c\n"),
+        piece("p", "d"),
+        piece("q", "3"),
     ]), @r#"
     1 1x turn.started {"messageId":"m","turnId":"t"}
     2 1x message.part.delta {"delta":"a","messageId":"m","partId":"p","x":1}
@@ -216,14 +262,14 @@ fn the_newest_status_and_the_newest_update_of_a_part_are_left() {
     insta::assert_snapshot!(shown(&[
         ("session.created", json!({})),
         status("busy"),
-        update("p", "a"),
-        update("p", "ab"),
+        whole("p", "a"),
+        whole("p", "ab"),
         ("turn.started", json!({"turnId": "t"})),
         status("busy"),
-        update("p", "abc"),
-        update("q", "1"),
-        update("p", "abcd"),
-        update("p", "abcde"),
+        whole("p", "abc"),
+        whole("q", "1"),
+        whole("p", "abcd"),
+        whole("p", "abcde"),
         status("idle"),
     ]), @r#"
     1 1x session.created {}
@@ -244,7 +290,7 @@ fn an_update_of_a_call_that_says_less_replaces_nothing() {
         ("message.part.updated", json!({"messageId": "m", "part": part}))
     };
     let given = [
-        update("q", "first"),
+        whole("q", "first"),
         tool(json!("pending")),
         tool(json!({"status": "running", "input": {"n": 1}})),
         tool(json!({"status": "running", "input": {"n": 1}, "title": "x"})),
@@ -255,8 +301,38 @@ fn an_update_of_a_call_that_says_less_replaces_nothing() {
 }
 
 #[test]
+fn output_is_not_joined_across_another_part_that_takes_the_call_over() {
+    let tool = |part: &str| {
+        let part =
+            json!({"id": part, "type": "tool", "tool": "sh", "state": "running", "callId": "c"});
+        ("message.part.updated", json!({"messageId": "m", "part": part}))
+    };
+    let grows = |text: &str| {
+        let data = json!({"messageId": "m", "partId": "p", "field": "output", "delta": text});
+        ("message.part.delta", data)
+    };
+    let given = [
+        tool("p"),
+        // From here on; the coalescer has not seen that the part shows a call.
+        ("made.up", json!({})),
+        grows("a"),
+        grows("b"),
+        tool("q"),
+        grows("c"),
+    ];
+    let all = events(&given);
+    let (mut whole, mut fewer) = (Projections::default(), Projections::default());
+    fold_on(&mut whole, &all);
+    fold_on(&mut fewer, &all[..1]);
+    fold_on(&mut fewer, &coalesced(&all[1..], &[]));
+    assert_eq!(fewer, whole);
+    let call = whole.tool_calls.list().last().unwrap();
+    assert_eq!(call.output, Some(json!("ab")));
+}
+
+#[test]
 fn it_flushes_at_once_and_then_at_most_once_in_its_time() {
-    let all = events(&vec![delta("p", "x"); 10]);
+    let all = events(&vec![piece("p", "x"); 10]);
     let mut coalescer = Coalescer::default();
     let mut flushed = Vec::new();
     for (now, event) in (1_000..).step_by(5).zip(all) {
@@ -290,7 +366,7 @@ fn more_than_it_holds_back_is_flushed_early() {
 #[tokio::test]
 async fn what_is_no_event_comes_with_what_waits() {
     let clock = ManualClock::at(0);
-    let given = [delta("p", "a"), delta("p", "b"), delta("p", "c"), delta("p", "d")];
+    let given = [piece("p", "a"), piece("p", "b"), piece("p", "c"), piece("p", "d")];
     let mut given = events(&given).into_iter().map(Followed::Event);
     let (first, second) = (given.next().unwrap(), given.next().unwrap());
     let told = Followed::CaughtUp { offset: 2, epoch: None };
