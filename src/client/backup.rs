@@ -25,7 +25,8 @@ impl Client {
     /// # Errors
     /// The server is out of reach or refuses.
     pub async fn backup(&self) -> Result<Download, ClientError> {
-        let answer = self.send(self.inner.http.get(self.url(paths::BACKUP))).await?;
+        let request = self.inner.http.get(self.url(paths::BACKUP));
+        let answer = self.in_time(self.send(request)).await?;
         Ok(Download { answer, clock: Arc::clone(&self.inner.clock) })
     }
 }

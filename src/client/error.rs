@@ -17,7 +17,7 @@ pub enum ClientError {
     #[error("the token has characters that no header may have: look for a line break at its end")]
     Token,
     /// No answer came.
-    #[error("cannot reach {url} ({}): start it with `scrollback serve`, or name another with --url", innermost(.source))]
+    #[error("cannot reach {url} ({}): start it with `scrollback serve`, or name another URL", innermost(.source))]
     Unreachable {
         /// The server.
         url: String,

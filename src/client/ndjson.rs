@@ -80,7 +80,7 @@ impl Client {
             let Some(body) = body(waiting, Arc::clone(&client.inner.clock)).await else { return };
             let request = client.inner.http.post(url).header(header::CONTENT_TYPE, NDJSON);
             // It was given up if nobody listens.
-            drop(answered.send(client.once(request.body(body)).await));
+            drop(answered.send(client.at_leisure(request.body(body)).await));
         });
         NdjsonWriter { client: self.clone(), lines, answer, sent: 0, _task: task }
     }

@@ -57,8 +57,8 @@ impl Client {
         loop {
             // Bodies are in memory, so every request can be cloned; else it is sent once.
             let again = request.try_clone();
-            let Some(this) = again else { return self.in_time(self.once(request)).await };
-            let error = match self.in_time(self.once(this)).await {
+            let Some(this) = again else { return self.once(request).await };
+            let error = match self.once(this).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -71,6 +71,14 @@ impl Client {
 
     /// Sends a request once and reads its answer, for those who try again themselves.
     pub(super) async fn once<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
+        self.in_time(self.at_leisure(request)).await
+    }
+
+    /// The same for a request that lasts as long as its body does.
+    pub(super) async fn at_leisure<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {

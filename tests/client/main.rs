@@ -12,6 +12,7 @@ mod child;
 mod fate;
 mod follow;
 mod guide;
+mod optimistic;
 mod proxy;
 mod restart;
 mod util;

@@ -123,7 +123,7 @@ impl Entry {
         expected: Option<u64>,
     ) -> Result<u64, ClientError> {
         let (client, id) = (session.client(), Some(self.id.clone()));
-        let post = |url: String| client.inner.http.post(url).timeout(client.inner.answer_within);
+        let post = |url: String| client.inner.http.post(url);
         let event = match &self.write {
             Write::Message(message) => {
                 let body = SendMessage { id, ..message.clone() };
