@@ -61,6 +61,8 @@ pub const SPARE_SEGMENTS_MAX: usize = 1;
 pub const COMPACT_EVERY: Duration = Duration::from_secs(30);
 /// Payload bytes of one block before compression: what a read of one record costs at most.
 pub const BLOCK_BYTES: usize = 32 * 1024;
+/// Blocks that a read in commit order holds while it goes from stream to stream: 4 MiB at most.
+pub const ORDER_BLOCKS_KEPT: usize = 128;
 /// A stream's last block is rewritten with what follows it while it is smaller than this.
 pub const BLOCK_MERGE_BELOW_BYTES: usize = 2 * 1024;
 /// A block file takes no new round beyond this size; whole files are what retention gives back.
@@ -186,6 +188,9 @@ pub const ASIDE_BYTES: usize = 256 * 1024;
 pub const VIEWS_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A state is saved after so many records, or a tenth of its stream: what opening costs at most.
 pub const CHECKPOINT_EVERY: u64 = 1_000;
+/// … but not again within this time, which bounds what saving costs a stream in a rush. What came
+/// in meanwhile is folded in less than a second.
+pub const CHECKPOINT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Characters of a value that `scrollback verify` shows where a checkpoint differs.
 pub const EXCERPT_CHARS_MAX: usize = 120;
 /// Bytes of a checkpoint that are saved in one write, well below [`GROUP_BYTES_MAX`].

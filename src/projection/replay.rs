@@ -24,6 +24,8 @@ pub(super) struct At<F> {
     pub(super) offset: Offset,
     /// The newest checkpoint.
     saved: Offset,
+    /// When it was saved by this process, Unix milliseconds, or 0.
+    saved_ms: u64,
     /// About how large it is: as it was saved, and what was folded since.
     pub(super) bytes: usize,
     pub(super) fold: F,
@@ -41,7 +43,14 @@ pub(super) struct Inner {
 
 impl<F: Fold> At<F> {
     pub(super) fn empty(epoch: u64) -> Self {
-        Self { epoch, offset: Offset::ZERO, saved: Offset::ZERO, bytes: 0, fold: F::default() }
+        Self {
+            epoch,
+            offset: Offset::ZERO,
+            saved: Offset::ZERO,
+            saved_ms: 0,
+            bytes: 0,
+            fold: F::default(),
+        }
     }
 
     fn fold_all(&mut self, records: &[Record], mut each: impl FnMut(&F, &Record)) {
@@ -146,16 +155,21 @@ impl Inner {
         checkpoint::save(&self.log, path, saved, replace).await
     }
 
-    /// Saves a state that has come far since it was saved.
+    /// Saves a state that has come far since it was saved, unless that was a moment ago: a stream
+    /// that is written to in a rush would have its whole state written again and again.
     pub(super) async fn save_if_long<F: Fold>(&self, path: &StreamPath, at: &mut At<F>) {
         // A longer stream has a larger state, which is worth saving less often.
         let enough = limits::CHECKPOINT_EVERY.max(at.offset.0 / 10);
-        if at.offset.0.saturating_sub(at.saved.0) < enough {
+        let now_ms = self.log.clock().now_ms();
+        let again_ms =
+            u64::try_from(limits::CHECKPOINT_AGAIN_AFTER.as_millis()).unwrap_or(u64::MAX);
+        let was_now = at.saved_ms > 0 && now_ms < at.saved_ms.saturating_add(again_ms);
+        if was_now || at.offset.0.saturating_sub(at.saved.0) < enough {
             return;
         }
         // One that is given up halfway is tried again by the next.
         let saved = self.save(path, at, false).await;
-        at.saved = at.offset;
+        (at.saved, at.saved_ms) = (at.offset, now_ms);
         if let Err(error) = saved {
             tracing::warn!(%path, %error, "no checkpoint was saved");
         }

@@ -307,6 +307,7 @@ async fn a_checkpoint_is_compared_with_a_replay_and_made_anew() {
     bench.append("s", LONG + 1..=LONG + 1).await;
     assert_eq!(bench.views.check(&path).await, same(1));
     bench.append("s", LONG + 2..=LONG * 2).await;
+    bench.clock.advance(limits::CHECKPOINT_AGAIN_AFTER);
     bench.state("s").await;
     assert_eq!(bench.views.check(&path).await, same(2));
     bench.append("s", LONG * 2 + 1..=LONG * 2 + 1).await;
@@ -335,6 +336,26 @@ async fn a_checkpoint_is_compared_with_a_replay_and_made_anew() {
 }
 
 #[tokio::test]
+async fn a_state_in_a_rush_is_saved_once_in_a_while() {
+    let bench = Bench::new();
+    let saved = async || match bench.views.check(&stream("s")).await.unwrap() {
+        Checked::Same { checkpoints } => checkpoints,
+        _ => 0,
+    };
+    for round in 0..4 {
+        bench.append("s", LONG * round + 1..=LONG * (round + 1)).await;
+        bench.state("s").await;
+        assert_eq!(saved().await, 1, "{round}");
+    }
+    bench.clock.advance(limits::CHECKPOINT_AGAIN_AFTER / 2);
+    bench.state("s").await;
+    assert_eq!(saved().await, 1);
+    bench.clock.advance(limits::CHECKPOINT_AGAIN_AFTER / 2);
+    bench.state("s").await;
+    assert_eq!(saved().await, 2);
+}
+
+#[tokio::test]
 async fn a_checkpoint_of_the_first_form_is_read() {
     let bench = Bench::new();
     bench.append("s", 1..=LONG).await;
@@ -350,6 +371,7 @@ async fn a_checkpoint_of_the_first_form_is_read() {
     };
     assert_eq!((opened().await.text, opened().await.folded), (numbers(LONG), 0));
     bench.append("s", LONG + 1..=LONG * 2).await;
+    bench.clock.advance(limits::CHECKPOINT_AGAIN_AFTER);
     bench.state("s").await;
     let checked = bench.views.check(&stream("s")).await;
     assert_eq!(checked, Ok(Checked::Same { checkpoints: 2 }));
