@@ -96,8 +96,19 @@ pub(super) fn list(
     }
 }
 
-/// One page of a stream's records that are in blocks.
+/// One page of a stream's records.
 pub(super) fn page(shared: &Shared, live: &Live, after: Offset, limit: PageLimit) -> Result<Page> {
+    page_of(live, after, limit, |offset, _| block_records(shared, live, offset))
+}
+
+/// The same, where `block` answers with records of the block that holds an offset, and may leave
+/// out those before it and those beyond a number.
+pub(super) fn page_of(
+    live: &Live,
+    after: Offset,
+    limit: PageLimit,
+    mut block: impl FnMut(Offset, usize) -> Result<Vec<Record>>,
+) -> Result<Page> {
     let mut page = Page::default();
     let mut at = after;
     let mut bytes = 0;
@@ -120,7 +131,7 @@ pub(super) fn page(shared: &Shared, live: &Live, after: Offset, limit: PageLimit
                 Ok(Some(_)) | Err(_) => break,
             }
         }
-        match block_records(shared, live, at.plus(1)) {
+        match block(at.plus(1), limit.records.max(1)) {
             Ok(records) => {
                 let begin = at;
                 for record in records.into_iter().filter(|record| record.offset > begin) {
@@ -142,7 +153,7 @@ pub(super) fn page(shared: &Shared, live: &Live, after: Offset, limit: PageLimit
 }
 
 /// The records of the block that holds `offset`.
-fn block_records(shared: &Shared, live: &Live, offset: Offset) -> Result<Vec<Record>> {
+pub(super) fn block_records(shared: &Shared, live: &Live, offset: Offset) -> Result<Vec<Record>> {
     let stream = live.stream();
     // Twice, because a block may move to another file between the index and the file.
     let mut moved = false;

@@ -3,23 +3,27 @@
 //! Invariant: no record that is kept is passed over, and where one is that is no longer kept, it is
 //! said. Positions are given out without a gap, so a gap in the order is one of those.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     block,
     frame::Kind,
-    read::{live, page},
+    live::Live,
+    read::{block_records, live, page_of},
     shared::Shared,
     table::Run,
 };
-use crate::store::{Entry, Offset, Ordered, PageLimit, Position, ReadError, Record};
+use crate::{
+    limits,
+    store::{Entry, Offset, Ordered, PageLimit, Position, ReadError, Record, StreamNo},
+};
 
 type Result<T> = std::result::Result<T, ReadError>;
 
 /// Records of all streams after a position, and the position reached.
 pub(super) fn all(shared: &Shared, after: Position, limit: PageLimit) -> Result<Ordered> {
     let read = Ordered { reached: after, ..Ordered::default() };
-    let mut reading = All { shared, limit, bytes: 0, read };
+    let mut reading = All { shared, limit, bytes: 0, read, blocks: Blocks::default() };
     let tail = *shared.position.borrow();
     loop {
         let next = Position(reading.read.reached.0 + 1);
@@ -70,6 +74,45 @@ struct All<'a> {
     limit: PageLimit,
     bytes: usize,
     read: Ordered,
+    blocks: Blocks,
+}
+
+/// The block of each stream that was read last. Runs are short and go from stream to stream, so
+/// that the same blocks are asked for again and again.
+#[derive(Default)]
+struct Blocks(HashMap<StreamNo, Vec<Record>>);
+
+impl Blocks {
+    /// Up to `most` records from an offset on, of the block that holds it.
+    fn records(
+        &mut self,
+        shared: &Shared,
+        live: &Live,
+        offset: Offset,
+        most: usize,
+    ) -> Result<Vec<Record>> {
+        let stream = live.stream();
+        if let Some(found) = self.0.get(&stream).and_then(|block| part(block, offset, most)) {
+            return Ok(found);
+        }
+        let block = block_records(shared, live, offset)?;
+        let found = part(&block, offset, most).ok_or_else(|| ReadError::Lost {
+            from: offset,
+            to: offset,
+            reason: Arc::from("the block that should hold it does not"),
+        })?;
+        if self.0.len() >= limits::ORDER_BLOCKS_KEPT {
+            self.0.clear();
+        }
+        self.0.insert(stream, block);
+        Ok(found)
+    }
+}
+
+/// Records of a block from an offset on, where it holds that.
+fn part(block: &[Record], offset: Offset, most: usize) -> Option<Vec<Record>> {
+    let begin = block.binary_search_by_key(&offset, |record| record.offset).ok()?;
+    Some(block.iter().skip(begin).take(most).cloned().collect())
 }
 
 impl All<'_> {
@@ -110,7 +153,9 @@ impl All<'_> {
         while at < end {
             let records = usize::try_from(end.0 - at.0).unwrap_or(usize::MAX);
             let limit = PageLimit { records, bytes: self.limit.bytes };
-            match page(self.shared, &live, at, limit) {
+            let (shared, blocks) = (self.shared, &mut self.blocks);
+            let block = |offset, most| blocks.records(shared, &live, offset, most);
+            match page_of(&live, at, limit, block) {
                 Ok(page) if page.records.is_empty() => break,
                 Ok(page) => {
                     for record in page.records {
