@@ -23,6 +23,10 @@ use tokio::runtime::Runtime;
 
 mod served;
 
+/// The same as the server has: with another one, large states cost what they do not cost there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Messages of a long session; each is a beginning and 99 pieces.
 const MESSAGES: usize = 1_000;
 const EVENTS: u64 = 100_000;

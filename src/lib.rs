@@ -35,7 +35,8 @@ pub mod subscription;
 pub mod tls;
 pub mod wire;
 
-/// The code in the guide, compiled.
+/// The code in the guides, compiled.
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../docs/client.md")]
+#[doc = include_str!("../docs/client-reading.md")]
 pub struct Guide;

@@ -85,13 +85,19 @@ impl Terminal {
         })
     }
 
-    /// Types a line and its end.
+    /// The event that types a line and its end. [`Optimistic::send`](super::Optimistic::send) it to
+    /// have it shown at once, and sent in order when there is a line again.
+    #[must_use]
+    pub fn command(&self, line: &str) -> NewEvent {
+        self.input(&format!("{}\n", line.strip_suffix('\n').unwrap_or(line)))
+    }
+
+    /// Types a line and its end, and waits until it is in the log.
     ///
     /// # Errors
     /// The server is out of reach or refuses.
     pub async fn send_command(&self, line: &str) -> Result<AppendAnswer, ClientError> {
-        let line = line.strip_suffix('\n').unwrap_or(line);
-        self.send_input(&format!("{line}\n")).await
+        self.collections.session().write(self.command(line)).await
     }
 
     /// Types a text as it is, control characters and all.
