@@ -103,8 +103,9 @@ impl View {
             Followed::Reconnecting { wait, why, .. } => {
                 self.line(&format!("-- {why}; again in {} s", wait.as_secs()));
             }
-            Followed::Ended(ended) => self.line(&format!("-- the end: {ended:?}")),
-            Followed::Connected { .. } | Followed::CaughtUp { .. } => {}
+            Followed::Ended(ended) => self.line(&format!("-- the end: {ended}")),
+            // The line stands, or everything that was there has come.
+            _ => {}
         }
         Ok(())
     }

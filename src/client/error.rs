@@ -9,6 +9,7 @@ use crate::wire::problem::Problem;
 
 /// Why a request did not succeed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// Not the URL of a server.
     #[error("{0:?} is not the URL of a server, such as http://127.0.0.1:4437")]
@@ -50,6 +51,9 @@ pub enum ClientError {
     /// The answer broke off or is not what was expected.
     #[error("the answer cannot be read: {}", innermost(.0))]
     Answer(reqwest::Error),
+    /// The answer is no JSON of the kind that was expected, or has no end.
+    #[error("the answer cannot be read: {0}")]
+    Garbled(String),
     /// What was to be sent cannot be written as JSON.
     #[error("this cannot be written as JSON: {0}")]
     Body(serde_json::Error),
@@ -60,7 +64,9 @@ impl ClientError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Slow { .. } | Self::Answer(_) => true,
+            Self::Unreachable { .. } | Self::Slow { .. } | Self::Answer(_) | Self::Garbled(_) => {
+                true
+            }
             Self::Problem { problem, .. } => problem.retryable || problem.status >= 500,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
             Self::Url(_) | Self::Token | Self::Body(_) => false,
@@ -80,9 +86,16 @@ impl ClientError {
             }
             // A gateway says 503, too, when the server was lost after the request was handed on.
             Self::Status { status, .. } => *status < 500,
-            Self::Slow { .. } | Self::Answer(_) => false,
+            Self::Slow { .. } | Self::Answer(_) | Self::Garbled(_) => false,
             Self::Url(_) | Self::Token | Self::Body(_) => true,
         }
+    }
+
+    /// It is no word of our server: somebody who stands between has answered, or it is another
+    /// kind of server. Whoever waits for ever waits for this, too.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::Status { .. })
     }
 
     /// When the server wants to be asked again, where it says so.

@@ -3,10 +3,18 @@
 //! Invariant: the bytes of an event are kept as they came, so that nothing is lost on the way
 //! through a client that does not understand it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, MapAccess, Visitor},
+};
 use serde_json::{Map, Value, value::RawValue};
 use serde_with::skip_serializing_none;
 
@@ -24,30 +32,36 @@ pub struct Event {
     pieces: u64,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 struct Head {
-    #[serde(default)]
     stream: Option<String>,
     offset: u64,
     id: String,
     channel: String,
-    #[serde(rename = "type")]
     kind: String,
     timestamp: u64,
-    #[serde(default)]
     data: Option<Box<RawValue>>,
-    #[serde(default)]
     actor: Option<Box<RawValue>>,
 }
 
 impl Event {
-    /// Reads an event as the server shows it.
+    /// Reads an event as the server shows it. Writers may put any fields into one, so all that is
+    /// asked of it is an offset; of a field that is there twice the first counts.
     ///
     /// # Errors
-    /// It is not one.
+    /// It is none: no JSON object, or without an offset.
     pub fn read(json: impl Into<Bytes>) -> serde_json::Result<Self> {
         let json = json.into();
-        let head = serde_json::from_slice(&json)?;
+        let fields: Fields<'_> = serde_json::from_slice(&json)?;
+        // A field of this name is the writer's own where one stream is read.
+        let head = Head { stream: None, ..fields.head()? };
+        Ok(Self { json, head: Arc::new(head), pieces: 1 })
+    }
+
+    /// The same of a read of several streams, where the server says the stream in front.
+    pub(super) fn read_across(json: impl Into<Bytes>) -> serde_json::Result<Self> {
+        let json = json.into();
+        let head = serde_json::from_slice::<Fields<'_>>(&json)?.head()?;
         Ok(Self { json, head: Arc::new(head), pieces: 1 })
     }
 
@@ -145,12 +159,65 @@ impl Event {
             timestamp_ms: self.head.timestamp,
             payload: &self.json,
         };
-        if let Some(mut event) = projections::Event::read(&stored) {
-            event.pieces = self.pieces;
-            state.apply(&event);
+        match projections::Event::read(&stored) {
+            Some(mut event) => {
+                event.pieces = self.pieces;
+                state.apply(&event);
+            }
+            // It means nothing here, and counts as folded.
+            None => state.offset = state.offset.max(self.head.offset),
         }
     }
 }
+
+/// The fields of an event, the first of each name.
+struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+
+impl Fields<'_> {
+    fn head(&self) -> serde_json::Result<Head> {
+        let text = |name: &str| self.0.get(name).map(|value| value.get());
+        let string = |name: &str| text(name).and_then(|text| serde_json::from_str(text).ok());
+        let raw = |name: &str| self.0.get(name).map(|value| (*value).to_owned());
+        let offset = text("offset").ok_or_else(|| de::Error::missing_field("offset"))?;
+        Ok(Head {
+            stream: string("stream"),
+            offset: serde_json::from_str(offset)?,
+            id: string("id").unwrap_or_default(),
+            channel: string("channel").unwrap_or_default(),
+            kind: string("type").unwrap_or_default(),
+            timestamp: text("timestamp").and_then(|ms| ms.parse().ok()).unwrap_or_default(),
+            data: raw("data"),
+            actor: raw("actor"),
+        })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = HashMap<Cow<'de, str>, &'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = HashMap::new();
+                while let Some(name) = map.next_key::<Name<'de>>()? {
+                    let value = map.next_value()?;
+                    fields.entry(name.0).or_insert(value);
+                }
+                Ok(fields)
+            }
+        }
+        from.deserialize_map(First).map(Self)
+    }
+}
+
+/// The name of a field, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl PartialEq for Event {
     fn eq(&self, other: &Self) -> bool {
@@ -214,6 +281,25 @@ mod tests {
         event.fold_into(&mut state);
         assert_eq!(state.offset, 3);
         assert!(Event::read("{}").is_err());
+    }
+
+    #[test]
+    fn whatever_fields_a_writer_sends_an_event_with_an_offset_can_be_read() {
+        let read = |more: &str| {
+            let text = format!(r#"{{"offset":3,"id":"a","channel":"c","type":"t",{more}}}"#);
+            Event::read(text).unwrap()
+        };
+        assert_eq!(read(r#""data":1,"stream":7"#).stream(), None);
+        assert_eq!(read(r#""data":1,"stream":"other""#).stream(), None);
+        assert_eq!(read(r#""timestamp":-1"#).timestamp_ms(), 0);
+        assert_eq!(read(r#""timestamp":1.5"#).timestamp_ms(), 0);
+        assert_eq!(read(r#""data":1,"data":2"#).data(), "1");
+        assert_eq!(read(r#""actor":1,"actor":2,"channel":3"#).actor(), Some("1"));
+        let across = r#"{"stream":"sessions/n","offset":3,"stream":"x","stream":7}"#;
+        assert_eq!(Event::read_across(across).unwrap().stream(), Some("sessions/n"));
+        let mut state = Projections::default();
+        read(r#""timestamp":-1"#).fold_into(&mut state);
+        assert_eq!(state.offset, 3, "as the server counts it");
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl Client {
     ///
     /// # Errors
     /// The server is out of reach or refuses, as it does where the stream begins elsewhere.
-    pub async fn begin_copy(
+    pub(crate) async fn begin_copy(
         &self,
         path: &str,
         first_offset: u64,
@@ -34,7 +34,7 @@ impl Client {
     ///
     /// # Errors
     /// The server is out of reach or refuses, as it does where the stream ends elsewhere.
-    pub async fn append_copy(
+    pub(crate) async fn append_copy(
         &self,
         path: &str,
         expected: u64,
@@ -50,7 +50,7 @@ impl Client {
     ///
     /// # Errors
     /// The server is out of reach or refuses.
-    pub async fn state_of<T: DeserializeOwned>(
+    pub(crate) async fn state_of<T: DeserializeOwned>(
         &self,
         session: &str,
         projections: &str,

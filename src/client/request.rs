@@ -10,6 +10,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Client, ClientError};
 
+/// Bytes of an answer: a whole state is the largest, and the server's are bounded far below this.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of a refusal: ours have a few hundred, a gateway's page a few thousand.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
 /// Whether a request may be done twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
@@ -82,7 +87,8 @@ impl Client {
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
-        self.send(request).await?.json().await.map_err(ClientError::Answer)
+        let body = whole(self.send(request).await?, ANSWER_BYTES_MAX).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Garbled(error.to_string()))
     }
 
     /// What is asked, unless it takes longer than an answer may.
@@ -112,14 +118,26 @@ impl Client {
     }
 }
 
+/// The whole body of an answer, which must end within a bound.
+async fn whole(mut answer: Response, most: usize) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(ClientError::Answer)? {
+        if body.len() + piece.len() > most {
+            return Err(ClientError::Garbled(format!("it has more than {most} bytes")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
 /// What an answer says that is a refusal.
 pub(super) async fn refusal(answer: Response) -> ClientError {
     let status = answer.status().as_u16();
     let retry_after = retry_after(&answer);
-    let body = match answer.bytes().await {
+    let body = match whole(answer, REFUSAL_BYTES_MAX).await {
         Ok(body) => body,
         // Half a refusal says neither why nor whether anything was written.
-        Err(error) => return ClientError::Answer(error),
+        Err(error) => return error,
     };
     match serde_json::from_slice(&body) {
         Ok(problem) => ClientError::Problem { problem: Box::new(problem), retry_after },

@@ -11,7 +11,7 @@ use crate::wire::{self, protocol};
 const MAX_AGE: Duration = Duration::from_secs(3_600);
 
 /// What pages may read of an answer beyond its body.
-const EXPOSED: [&str; 15] = [
+const EXPOSED: [&str; 16] = [
     protocol::NEXT_OFFSET,
     protocol::UP_TO_DATE,
     protocol::CLOSED,
@@ -23,6 +23,7 @@ const EXPOSED: [&str; 15] = [
     protocol::PRODUCER_SEQ,
     protocol::PRODUCER_EXPECTED_SEQ,
     protocol::PRODUCER_RECEIVED_SEQ,
+    wire::SCROLLBACK_EPOCH,
     wire::SCROLLBACK_OFFSET,
     "etag",
     "location",

@@ -12,6 +12,9 @@ pub mod subscription;
 
 /// The header with the offset that an answer stands at.
 pub const SCROLLBACK_OFFSET: &str = "scrollback-offset";
+/// The header with the epoch of the stream that is read live, so that a client whose line breaks
+/// before the first `caught-up` still notices when the stream is made anew.
+pub const SCROLLBACK_EPOCH: &str = "scrollback-epoch";
 /// The content type of JSON bodies.
 pub const JSON: &str = "application/json";
 /// The content type of bodies with one JSON value a line.

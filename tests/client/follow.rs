@@ -86,10 +86,10 @@ impl Seen {
                 assert!(self.state.is_none() && self.events.is_empty(), "a second snapshot");
                 self.state = Some(state.projections().unwrap());
             }
-            Followed::Reset(_) | Followed::Ended(_) => panic!("{followed:?}"),
             Followed::Connected { .. }
             | Followed::CaughtUp { .. }
             | Followed::Reconnecting { .. } => {}
+            other => panic!("{other:?}"),
         }
     }
 
@@ -262,4 +262,25 @@ async fn half_a_refusal_is_no_answer_and_a_whole_one_is_the_end() {
         panic!("it goes on")
     };
     assert_eq!(error.problem().unwrap().code.as_str(), "stream_not_found");
+}
+
+#[tokio::test]
+async fn fields_of_any_name_do_not_stop_a_follower() {
+    let server = Server::start().await;
+    let client = server.client();
+    let lines = "{\"channel\":\"c\",\"type\":\"t\",\"data\":1,\"stream\":7}\n\
+                 {\"channel\":\"c\",\"type\":\"t\",\"data\":2,\"stream\":\"sessions/other\"}\n";
+    client.append("sessions/odd", lines.as_bytes().to_vec()).await.unwrap();
+    let two = async |follower: Follower, stream: Option<&str>| {
+        let events = follower.filter_map(async |followed| match followed {
+            Followed::Event(event) => Some(event),
+            Followed::Reconnecting { why, .. } => panic!("{why}"),
+            _ => None,
+        });
+        let events: Vec<_> = events.take(2).collect().await;
+        let seen: Vec<_> = events.iter().map(|event| (event.stream(), event.data())).collect();
+        assert_eq!(seen, [(stream, "1"), (stream, "2")]);
+    };
+    two(client.session("odd").follow(0), None).await;
+    two(client.follow_across(["session:odd"], 0), Some("sessions/odd")).await;
 }

@@ -69,9 +69,10 @@ pub struct Standing {
 
 /// Why nothing comes any more.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Over {
     /// The stream is over, or the server refuses.
-    #[error("nothing comes any more: {0:?}")]
+    #[error(transparent)]
     Ended(Ended),
     /// The server's state is of another version.
     #[error("the server's state cannot be read ({0}): take the client of the server's version")]

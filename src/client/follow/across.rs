@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::Event,
     wire::{
-        bodies::{EndReason, ResetData, ResetReason},
+        bodies::{ChannelsReset, EndReason, ResetData},
         sse,
     },
 };
@@ -34,13 +34,6 @@ struct Told {
     cursor: u64,
     #[serde(default)]
     reason: Option<EndReason>,
-}
-
-/// The data of `reset`, whose reason is that the cursor lies beyond the end.
-#[derive(Deserialize)]
-struct Reset {
-    cursor: u64,
-    message: String,
 }
 
 impl Across {
@@ -82,7 +75,7 @@ impl Across {
         if cursor <= self.cursor {
             return Ok(Taken::Nothing);
         }
-        let event = Event::read(data).map_err(|_| Broken::Garbled)?;
+        let event = Event::read_across(data).map_err(|_| Broken::Garbled)?;
         self.cursor = cursor;
         Ok(Taken::Give(Followed::Event(event)))
     }
@@ -102,9 +95,9 @@ impl Across {
     }
 
     fn reset(&mut self, data: &str) -> Result<Taken, Broken> {
-        let Reset { cursor, message } = read(data)?;
+        let ChannelsReset { reason, cursor, message } = read(data)?;
         self.cursor = cursor;
-        let (reason, earliest) = (ResetReason::Beyond, cursor.saturating_add(1));
+        let earliest = cursor.saturating_add(1);
         let reset = ResetData { reason, earliest, resume_from: cursor, message };
         Ok(Taken::Give(Followed::Reset(reset)))
     }

@@ -28,7 +28,7 @@ use self::{
     place::{Place, Taken},
 };
 use super::{Client, ClientError, Event, State};
-use crate::wire::{EVENT_STREAM, bodies::ResetData, paths};
+use crate::wire::{EVENT_STREAM, SCROLLBACK_EPOCH, bodies::ResetData, paths};
 
 /// What to follow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,6 +82,7 @@ impl FollowOptions {
 
 /// What a follower hands out.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Followed {
     /// A line stands; events after this offset come next.
     Connected {
@@ -118,6 +119,7 @@ pub enum Followed {
 
 /// Why a line broke.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Broken {
     /// The server stops.
     #[error("the server stops")]
@@ -151,16 +153,20 @@ pub enum Broken {
 }
 
 /// Why nothing comes any more.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Ended {
     /// The stream is closed, and all of it has come.
+    #[error("the stream is closed at offset {offset}")]
     Closed {
         /// The last offset.
         offset: u64,
     },
     /// The stream was deleted.
+    #[error("the stream was deleted")]
     Deleted,
     /// The server refuses, and waiting would not help.
+    #[error(transparent)]
     Refused(ClientError),
 }
 
@@ -249,6 +255,13 @@ impl Client {
         let request = self.inner.http.get(self.url(course.route())).query(&course.query());
         let request = request.header(header::ACCEPT, EVENT_STREAM);
         let answer = self.in_time(self.send(request)).await?;
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+        // A page of somebody who stands between is no line.
+        if !header("content-type").is_some_and(|kind| kind.starts_with(EVENT_STREAM)) {
+            let status = answer.status().as_u16();
+            return Err(ClientError::Status { status, retry_after: None });
+        }
+        course.opened(header(SCROLLBACK_EPOCH));
         Ok(self.line(answer))
     }
 
@@ -282,6 +295,13 @@ impl Course {
         match self {
             Self::Stream { place, .. } => place.query(),
             Self::Across(across) => across.query(),
+        }
+    }
+
+    /// A line stands, and the stream has this epoch.
+    fn opened(&mut self, epoch: Option<&str>) {
+        if let Self::Stream { place, .. } = self {
+            place.opened(epoch);
         }
     }
 
@@ -342,7 +362,9 @@ impl Run {
                 self.line = Some(line);
                 Followed::Connected { after: self.course.stand().after }
             }
-            Err(error) if error.is_passing() => self.broken(Broken::Refused(error)),
+            Err(error) if error.is_passing() || error.is_foreign() => {
+                self.broken(Broken::Refused(error))
+            }
             Err(error) => self.end(Ended::Refused(error)),
         }
     }

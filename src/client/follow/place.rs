@@ -24,6 +24,8 @@ pub(super) struct Place {
     after: u64,
     /// The stream's epoch, once it is known: a stream made anew under its path has another one.
     epoch: Option<Arc<str>>,
+    /// The epoch that the line says, to be taken where a reset has told of it.
+    line_epoch: Option<Arc<str>>,
     /// All events are wanted, so their offsets have no gaps.
     is_dense: bool,
     /// The state comes first, and has not come yet.
@@ -53,6 +55,7 @@ impl Place {
         Self {
             after: options.from_offset,
             epoch: options.epoch.as_deref().map(Arc::from),
+            line_epoch: None,
             is_dense: options.channels.is_empty() && options.types.is_empty(),
             awaits_snapshot: options.snapshot,
             is_caught_up: false,
@@ -89,6 +92,15 @@ impl Place {
             }
         }
         query
+    }
+
+    /// A line stands, and the stream has this epoch. Where another one is known, that stays until
+    /// the reset has come: a line that breaks before it is asked for it again.
+    pub(super) fn opened(&mut self, epoch: Option<&str>) {
+        self.line_epoch = epoch.map(Arc::from);
+        if self.epoch.is_none() || self.awaits_snapshot {
+            self.epoch.clone_from(&self.line_epoch);
+        }
     }
 
     /// Takes what came: the name of the event, none for a record, and its data.
@@ -161,7 +173,7 @@ impl Place {
     fn reset(&mut self, data: &str) -> Result<Taken, Broken> {
         let reset: ResetData = read(data)?;
         self.after = reset.resume_from;
-        self.epoch = None;
+        self.epoch.clone_from(&self.line_epoch);
         if self.options.snapshot {
             // What was folded is worth nothing now: the state comes first again.
             self.awaits_snapshot = true;
@@ -239,6 +251,21 @@ mod tests {
         let query = place.query();
         let asked: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(asked, [("fromOffset", "7"), ("epoch", "e"), ("channels", "a,b")]);
+    }
+
+    #[test]
+    fn the_epoch_of_the_line_is_taken_unless_a_reset_is_yet_to_tell_of_it() {
+        let mut place = Place::new(FollowOptions::default());
+        place.opened(Some("one"));
+        assert_eq!(place.epoch().as_deref(), Some("one"));
+        place.opened(Some("two"));
+        assert_eq!(place.epoch().as_deref(), Some("one"), "the line may break before the reset");
+        let reset = r#"{"reason":"recreated","earliest":1,"resumeFrom":0,"message":"anew"}"#;
+        place.take(Some("reset"), reset.to_owned());
+        assert_eq!(place.epoch().as_deref(), Some("two"));
+        let mut place = Place::new(FollowOptions::default().epoch("old").snapshot(["turn"]));
+        place.opened(Some("new"));
+        assert_eq!(place.epoch().as_deref(), Some("new"), "the state is of this stream");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     client::{ClientBuilder, Waits},
     clock::{Clock, Sleep},
+    wire::{code::Code, problem::Problem},
 };
 
 /// A clock on which waits of up to 30 s are over at once, and longer ones never.
@@ -146,8 +147,17 @@ async fn waits_grow_until_something_good_comes_and_a_gateway_is_waited_for() {
 
 #[tokio::test]
 async fn a_refusal_that_does_not_pass_is_the_end() {
-    let (_, all) = run(vec![refused("404 Not Found")]).await;
-    assert_eq!(all, ["Refused("]);
+    let problem = Problem::new(Code::SessionNotFound, "nothing was ever said");
+    let body = serde_json::to_string(&problem).unwrap();
+    let ours = format!(
+        "HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    // Of somebody who stands between it says nothing of the stream, nor does a page.
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<html>".to_owned();
+    let (_, all) = run(vec![refused("404 Not Found"), page, ours]).await;
+    let foreign = |status| format!("the server answered {status}: is this a Scrollback server?");
+    assert_eq!(all, [foreign(404) + ", 7 s", foreign(200) + ", 2 s", "Refused(".to_owned()]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use async_stream::stream;
 use axum::{
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
     response::Response,
 };
 use futures_util::Stream;
@@ -37,6 +37,7 @@ use crate::{
     projection::Pin,
     session::{Filter, Stored, projections::Projections},
     wire::{
+        SCROLLBACK_EPOCH,
         bodies::{EndData, EndReason, PlaceData, ResetData, ResetReason},
         sse,
     },
@@ -62,7 +63,12 @@ pub(in crate::http) async fn of_path(
     if let Some(reset) = reset {
         opening.extend_from_slice(&named(sse::RESET, reset.resume_from, &reset));
     }
-    Ok(event_stream(frames(live, opening.into())))
+    let epoch = HeaderValue::try_from(live.epoch.as_str()).ok();
+    let mut response = event_stream(frames(live, opening.into()));
+    if let Some(epoch) = epoch {
+        response.headers_mut().insert(HeaderName::from_static(SCROLLBACK_EPOCH), epoch);
+    }
+    Ok(response)
 }
 
 /// Where to begin.
