@@ -304,6 +304,37 @@ fn an_interrupted_restore_leaves_nothing_to_start_from_and_the_next_one_succeeds
 }
 
 #[test]
+fn a_place_that_no_folder_can_take_is_refused_before_anything_is_written() {
+    let server = Server::start();
+    server.append_numbers("s", 10);
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("b.sbk");
+    take(&server, &file);
+    let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+    std::fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let mut cases = vec![(link.as_path(), "is a symbolic link"), (Path::new("."), "has no name")];
+    if cfg!(target_os = "linux") {
+        cases.push((Path::new("/proc"), "name a folder inside it"));
+    }
+    for (place, why) in cases {
+        let (code, printed, said) = restore(&file, place);
+        assert_eq!((code, printed.as_str()), (Some(2), ""), "{said}");
+        assert!(said.contains(why) && said.lines().count() == 1, "{why}: {said}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "nothing new");
+        assert_eq!(std::fs::read_dir(&real).unwrap().count(), 0);
+    }
+    // On the way to the place a link is followed, and an empty folder is filled.
+    restored(&file, &link.join("new"));
+    assert!(real.join("new/FORMAT").exists());
+    let empty = dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    restored(&file, &empty);
+    let again = Server::start_on(&empty);
+    assert_eq!(numbers(&again, "s").len(), 10);
+}
+
+#[test]
 fn a_backup_goes_into_a_folder_or_a_pipe_too_and_there_is_one_at_a_time() {
     let server = Server::start();
     server.append_numbers("s", 10);

@@ -73,6 +73,7 @@ mod table;
 mod tails;
 mod threads;
 mod unpack;
+mod vacant;
 mod verify;
 mod writer;
 mod written;

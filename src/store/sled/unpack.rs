@@ -20,6 +20,7 @@ use super::{
     folder::{self, FORMAT, Folder},
     frame::{self, HEADER, Header, Kind},
     recover::Mode,
+    vacant::Vacant,
     verify,
 };
 use crate::{
@@ -48,6 +49,17 @@ pub enum RestoreError {
     /// There is something at the place already.
     #[error("{0} is there and not empty: name a folder that is not there yet")]
     NotEmpty(PathBuf),
+    /// The path ends in `.` or `..`, or is the root.
+    #[error("{0} has no name of its own to give the new folder: name one that is not there yet")]
+    Nameless(PathBuf),
+    /// A symbolic link: the folder it leads to cannot be replaced through it.
+    #[error("{0} is a symbolic link: name the folder itself, or one that is not there yet")]
+    Link(PathBuf),
+    /// Something is mounted there.
+    #[error(
+        "{0} is a mount point, and a finished folder cannot take its place: name a folder inside it"
+    )]
+    Mounted(PathBuf),
     /// Something that is no restore's stands where the folder is built.
     #[error("{0} is in the way: the folder is built there; move it")]
     InTheWay(PathBuf),
@@ -76,17 +88,17 @@ pub fn restore(
     dir: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Restored, RestoreError> {
-    let coming = coming(dir)?;
+    let vacant = Vacant::at(dir)?;
+    let coming = cleared(vacant.coming())?;
     // From here on it is ours, and locked.
     let folder = Folder::open_as(&coming, UNFINISHED)?;
     let restored = build(backup, (&coming, folder), progress).and_then(|restored| {
-        // An empty folder may be at the place; it is replaced.
-        std::fs::rename(&coming, dir).map_err(disk::at(dir))?;
+        vacant.fill()?;
         Ok(restored)
     });
     match &restored {
         Ok(_) => {
-            if let Err(error) = disk::sync_folder(&parent(dir)) {
+            if let Err(error) = disk::sync_folder(vacant.parent()) {
                 tracing::warn!(%error, "the new folder's name may not survive a power cut");
             }
         }
@@ -96,28 +108,8 @@ pub fn restore(
     restored
 }
 
-fn parent(dir: &Path) -> PathBuf {
-    match dir.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_owned(),
-        None => dir.to_owned(),
-    }
-}
-
-/// Makes room for a restore, and answers with the folder to build in. What an interrupted one has
-/// left goes.
-fn coming(dir: &Path) -> Result<PathBuf, RestoreError> {
-    let occupied = match std::fs::read_dir(dir) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(disk::at(dir)(error).into()),
-    };
-    let Some(name) = dir.file_name().filter(|_| !occupied) else {
-        return Err(RestoreError::NotEmpty(dir.to_owned()));
-    };
-    let mut coming = name.to_owned();
-    coming.push(".restoring");
-    let coming = dir.with_file_name(coming);
+/// Makes room for the folder that is built. What an interrupted restore has left goes.
+fn cleared(coming: PathBuf) -> Result<PathBuf, RestoreError> {
     if coming.exists() {
         let said = std::fs::read(coming.join("FORMAT")).unwrap_or_default();
         if said.trim_ascii() != UNFINISHED.as_bytes() {
