@@ -37,7 +37,7 @@ use std::{io, process::ExitCode};
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use self::{connection::block_on, output::notice};
+use self::{connection::block_on, output::notice, shown::visible};
 
 /// The exit status of an offline check that could not be made.
 const COULD_NOT_RUN: u8 = 2;
@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
         Ok(status) => status,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            notice(&format!("error: {}", one_line(&error)));
+            notice(&error_line(&error));
             ExitCode::FAILURE
         }
     }
@@ -120,13 +120,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+/// What is said of an error: one line, in which words of files and servers are not obeyed.
+fn error_line(error: &anyhow::Error) -> String {
+    let words = format!("error: {error:#}");
+    visible(&words.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::backup::BackupError;
 
     #[test]
     fn the_definition_of_the_command_line_holds_together() {
@@ -189,6 +192,15 @@ mod tests {
         assert!(is_broken_pipe(&pipe));
         let other = anyhow::anyhow!("a\n  b").context("c");
         assert!(!is_broken_pipe(&other));
-        assert_eq!(one_line(&other), "c: a b");
+        assert_eq!(error_line(&other), "error: c: a b");
+    }
+
+    #[test]
+    fn an_error_shows_words_of_others_and_obeys_none() {
+        let reason = "\u{1b}[2Jgone\u{9b}1m\n\u{202e}x".to_owned();
+        let failed = anyhow::Error::new(BackupError::Failed(reason)).context("a\u{7}");
+        let line = error_line(&failed);
+        assert!(line.contains("\\x1b[2Jgone\\u{9b}1m \\u{202e}x"), "{line}");
+        assert!(line.starts_with("error: a\\x07: ") && !line.contains(shown::is_obeyed), "{line}");
     }
 }

@@ -1,6 +1,6 @@
 //! What commands print: short aligned lines on a terminal, NDJSON for programs. It decides by
-//! where standard output goes, unless told. Text from a log never reaches a terminal with its
-//! control characters.
+//! where standard output goes, unless told. Text of others never reaches a terminal with what the
+//! terminal would obey: not in lines of events, and not in messages about the work.
 
 use std::io::{self, IsTerminal, StdoutLock, Write};
 
@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::shown::Paint;
+use super::shown::{Paint, is_obeyed, visible};
 
 /// Where a terminal does not tell its width.
 const WIDTH: usize = 100;
@@ -109,10 +109,10 @@ fn event_line(event: &Envelope<'_>, width: usize) -> String {
     fitted(&text, width)
 }
 
-/// A line that fits: without control characters, and cut where it is too long.
+/// A line that fits: without what a terminal would obey, and cut where it is too long.
 pub(super) fn fitted(text: &str, width: usize) -> String {
     let mut line: String =
-        text.chars().take(width + 1).map(|c| if c.is_control() { '·' } else { c }).collect();
+        text.chars().take(width + 1).map(|c| if is_obeyed(c) { '·' } else { c }).collect();
     if line.chars().count() > width {
         line = line.chars().take(width - 1).collect();
         line.push('…');
@@ -128,10 +128,11 @@ pub(super) fn time_text(unix_ms: Option<u64>) -> String {
         .map_or_else(|| "-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// A message about the work itself: standard error, so that output stays clean.
+/// A message about the work itself: standard error, so that output stays clean. It is one line;
+/// whatever is in it of a log, a file or a server is shown and not obeyed.
 pub(super) fn notice(text: &str) {
     // Nobody is there to read it: nothing is lost.
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    drop(writeln!(io::stderr().lock(), "{}", visible(text)));
 }
 
 #[cfg(test)]
@@ -153,6 +154,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(fitted("a\u{1b}[2Jb\u{9b}", 20), "a·[2Jb·");
+        assert_eq!(fitted("user\u{202e}nimda\u{2066}\u{200f}\u{2028}", 20), "user·nimda···");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{
     COULD_NOT_RUN, differing, list_check,
     output::{Form, notice},
+    shown::visible,
 };
 use crate::server::offline::{self, Report, Work};
 
@@ -77,7 +78,7 @@ fn print(report: &Report, form: Form, work: Work) -> Result<()> {
             "{sessions} sessions, {checkpoints} {done}, {} differ",
             differing.len()
         ))?;
-        output.line(&list_check::text(list))?;
+        output.line(&visible(&list_check::text(list)))?;
     } else {
         let differing: Vec<_> =
             differing.iter().map(|(path, finding)| differing::json(path, finding)).collect();

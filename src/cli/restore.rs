@@ -13,8 +13,9 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    COULD_NOT_RUN,
+    COULD_NOT_RUN, error_line,
     output::{Form, notice, time_text},
+    shown::visible,
 };
 use crate::store::sled::{self, Restored};
 
@@ -45,7 +46,7 @@ impl Restore {
         let restored = match restored {
             Ok(restored) => restored,
             Err(error) => {
-                notice(&format!("error: {error:#}; nothing was restored"));
+                notice(&format!("{}; nothing was restored", error_line(&error)));
                 return Ok(COULD_NOT_RUN.into());
             }
         };
@@ -71,11 +72,11 @@ impl Restore {
         let mut output = self.form.open();
         if output.is_for_people() {
             for problem in problems {
-                output.line(problem)?;
+                output.line(&visible(problem))?;
             }
             output.line(&format!(
                 "{}: {records} records of {streams} streams, {bytes} bytes, the state of {}: {}",
-                self.data_dir.display(),
+                visible(&self.data_dir.display().to_string()),
                 time_text(Some(manifest.created_ms)),
                 match problems.len() {
                     0 => "checked, no problems".to_owned(),

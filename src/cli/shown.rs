@@ -1,5 +1,5 @@
-//! How text of a log is shown to people: its control characters as escapes, long text cut, and
-//! colours of our own.
+//! How text of others is shown to people: its control characters as escapes, long text cut, and
+//! colours of our own. [`is_obeyed`] says for every command what may not reach a terminal.
 //!
 //! It refuses to know where the text came from. Invariant: nothing that a writer put into an
 //! event moves the cursor, changes colours or turns the direction of text of whoever looks at it.
@@ -77,7 +77,7 @@ pub(super) fn visible(text: &str) -> String {
 pub(super) fn visible_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if c != '\n' && (c.is_control() || is_obeyed(c)) {
+        if c != '\n' && is_obeyed(c) {
             push(&mut out, format_args!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);
@@ -91,9 +91,9 @@ fn push(out: &mut String, escape: fmt::Arguments<'_>) {
     let _ = out.write_fmt(escape);
 }
 
-/// Characters beyond ASCII that terminals obey: C1 controls, line separators, and marks that turn
-/// the direction of text around.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal obeys a character instead of showing it: controls, line separators, and
+/// marks that turn the direction of text around.
+pub(super) fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -129,6 +129,8 @@ mod tests {
         assert_eq!(visible("a\u{1b}[2Jb\u{7f}\u{9b}1m"), "a\\x1b[2Jb\\x7f\\u{9b}1m");
         assert_eq!(visible("a\r\n\tb"), "a\\r\\n\\tb");
         assert_eq!(visible("user\u{202e}nimda"), "user\\u{202e}nimda");
+        let once = visible("\u{1b}\u{202e}\n");
+        assert_eq!(visible(&once), once, "what was shown before is shown as it is");
         assert_eq!(visible("żółw 🐢 äöü"), "żółw 🐢 äöü");
     }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{
     connection::ServerUrl,
     output::{Form, time_text},
+    shown::visible,
     stream_name::StreamName,
 };
 use crate::server::settings::span_text;
@@ -45,7 +46,7 @@ impl Stat {
             ("last append", time_text(stream.last_append_at)),
             ("epoch", stream.epoch),
         ] {
-            output.line(&format!("{name:<13} {value}"))?;
+            output.line(&format!("{name:<13} {}", visible(&value)))?;
         }
         Ok(output.flush()?)
     }

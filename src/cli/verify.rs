@@ -15,6 +15,7 @@ use super::{
     COULD_NOT_RUN,
     output::{Form, notice},
     rebuild,
+    shown::visible,
 };
 use crate::{
     server::offline,
@@ -81,7 +82,7 @@ fn print(report: &sled::Report, form: Form) -> Result<()> {
     let sled::Report { problems, streams, records, bytes } = report;
     if output.is_for_people() {
         for problem in problems {
-            output.line(problem)?;
+            output.line(&visible(problem))?;
         }
         let found = match problems.len() {
             0 => "no problems".to_owned(),

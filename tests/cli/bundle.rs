@@ -211,3 +211,26 @@ fn an_export_that_nobody_reads_to_its_end_is_no_failure() {
     let ended = export.wait_with_output().unwrap();
     assert_eq!((text(&ended.stderr).as_str(), ended.status.success()), ("", true));
 }
+
+#[test]
+fn words_of_a_foreign_bundle_are_shown_and_not_obeyed() {
+    let (first, second) = (with_fixture("terminal"), Server::start());
+    let bundle = first.run("export terminal");
+    let mut lines: Vec<&str> = bundle.lines().collect();
+    let header = lines[0].replace("sessions/terminal", "sessions/\\u001b[2J\\u202ex");
+    lines[0] = &header;
+    let said = refused(&second, "", &lines.join("\n"));
+    assert!(!said.trim_end().contains(|c: char| c.is_control() || c == '\u{202e}'), "{said:?}");
+    // With a seal of its own it is a bundle like any other, but for its path.
+    let records = lines.len() as u64 - 2;
+    let (_, chain) = self::records(&bundle);
+    let mut seal = blake3::Hasher::new();
+    seal.update(blake3::hash(header.as_bytes()).as_bytes());
+    seal.update(blake3::Hash::from_hex(&chain).unwrap().as_bytes());
+    let seal = seal.finalize().to_hex();
+    let last = format!(r#"{{"records":{records},"chain":"{chain}","seal":"{seal}"}}"#);
+    *lines.last_mut().unwrap() = &last;
+    let said = refused(&second, "", &lines.join("\n"));
+    assert!(said.contains("control character"), "{said:?}");
+    assert!(!said.trim_end().contains(|c: char| c.is_control() || c == '\u{202e}'), "{said:?}");
+}

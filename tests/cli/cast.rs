@@ -137,3 +137,20 @@ fn what_cannot_be_recorded_is_one_line() {
     assert_snapshot!(said("export terminal --terminal-id x"), @"error: --terminal-id belongs to --format asciicast");
     assert_snapshot!(said("export nothing"), @"error: stream sessions/nothing does not exist; it begins with its first event, or with PUT /api/streams/{path} (stream_not_found)");
 }
+
+#[test]
+fn names_of_terminals_are_told_and_not_obeyed() {
+    let server = Server::start();
+    let events = ["one", "\u{1b}[2Jtwo\u{202e}"].map(|name| {
+        let data = serde_json::json!({"terminalId": name, "data": "x"});
+        serde_json::json!({"type": "terminal.output", "data": data}).to_string()
+    });
+    assert!(server.run_with("append s", &events.join("\n")).status.success());
+    for args in ["", " --terminal-id three"] {
+        let output =
+            server.command(&format!("export s --format asciicast{args}")).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(said.ends_with("\\x1b[2Jtwo\\u{202e}\n"), "{said:?}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    }
+}

@@ -5,6 +5,8 @@ use std::iter;
 
 use chrono::DateTime;
 
+use crate::cli::shown::is_obeyed;
+
 /// A text within a line: no line breaks, and no markup of its own.
 pub(super) fn inline(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -52,7 +54,7 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
-/// A text without what steers a terminal, each line ended in one way.
+/// A text without what a terminal obeys, each line ended in one way.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -63,8 +65,9 @@ fn plain(text: &str) -> String {
                 chars.next_if_eq(&'\n');
                 out.push('\n');
             }
+            '\u{2028}' | '\u{2029}' => out.push('\n'),
             '\n' | '\t' => out.push(c),
-            c if c.is_control() => {}
+            c if is_obeyed(c) => {}
             c => out.push(c),
         }
     }
@@ -122,6 +125,7 @@ mod tests {
         let text =
             "\u{1b}]0;title\u{7}\u{1b}[1;32mok\u{1b}[0m\u{9b}1mx\u{1b}]8;;u\u{1b}\\y\u{1b}(Bz\u{8}";
         assert_eq!(plain(text), "ok1mxyz");
+        assert_eq!(plain("user\u{202e}nimda\u{2066}\u{61c}\u{2028}x"), "usernimda\nx");
     }
 
     #[test]

@@ -21,9 +21,8 @@ use self::{
 };
 use super::{
     connection::{ServerUrl, block_on},
-    is_broken_pipe,
+    error_line, is_broken_pipe,
     moment::Moment,
-    one_line,
     output::{Form, notice},
     stream_name::StreamName,
 };
@@ -95,7 +94,7 @@ impl Grep {
             Ok(false) => Ok(ExitCode::FAILURE),
             Err(error) if is_broken_pipe(&error) => Err(error),
             Err(error) => {
-                notice(&format!("error: {}", one_line(&error)));
+                notice(&error_line(&error));
                 Ok(COULD_NOT_LOOK.into())
             }
         }

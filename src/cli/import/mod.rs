@@ -23,6 +23,7 @@ use super::{
     connection::ServerUrl,
     output::Form,
     progress,
+    shown::visible,
     stream_name::StreamName,
 };
 use crate::{
@@ -62,24 +63,29 @@ impl Import {
 
     fn print(&self, path: &str, header: &Header, had: u64) -> Result<()> {
         let mut output = self.form.open();
-        let (count, Header { earliest, tail, .. }) = (header.records(), header);
         if output.is_for_people() {
-            let again = match had {
-                0 => String::new(),
-                had if had == count => ", as they were before".to_owned(),
-                had => format!(" ({had} were there before)"),
-            };
-            let places =
-                if count > 0 { format!(", offsets {earliest} to {tail}") } else { String::new() };
-            output.line(&format!("{count} events in {path}{places}{again}"))?;
+            output.line(&told(path, header, had))?;
         } else {
             let value = json!({
-                "ok": true, "stream": path, "count": count, "duplicates": had, "offset": tail,
+                "ok": true, "stream": path, "count": header.records(), "duplicates": had,
+                "offset": header.tail,
             });
             output.json(value.to_string().as_bytes())?;
         }
         Ok(output.flush()?)
     }
+}
+
+/// What people are told of an import. The path may be the word of a foreign bundle.
+fn told(path: &str, header: &Header, had: u64) -> String {
+    let (count, Header { earliest, tail, .. }) = (header.records(), header);
+    let again = match had {
+        0 => String::new(),
+        had if had == count => ", as they were before".to_owned(),
+        had => format!(" ({had} were there before)"),
+    };
+    let places = if count > 0 { format!(", offsets {earliest} to {tail}") } else { String::new() };
+    format!("{count} events in {}{places}{again}", visible(path))
 }
 
 /// One import, its bundle checked.
@@ -178,4 +184,19 @@ impl Run<'_> {
 /// The next record of a bundle that was checked a moment ago.
 fn due(records: &mut Records<'_>) -> Result<(u64, String)> {
     records.next()?.context("the bundle has changed while it was imported: import it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_a_foreign_bundle_is_shown_and_not_obeyed() {
+        let path = "sessions/\u{1b}[2Ja\u{202e}b";
+        let header = Header { earliest: 3, tail: 9, ..Header::new(path, "e", "application/json") };
+        let told = |had| told(path, &header, had);
+        assert_eq!(told(0), "7 events in sessions/\\x1b[2Ja\\u{202e}b, offsets 3 to 9");
+        assert!(told(2).ends_with("9 (2 were there before)"));
+        assert!(told(7).ends_with("9, as they were before"));
+    }
 }
