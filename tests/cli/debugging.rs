@@ -258,6 +258,31 @@ fn nothing_of_an_event_is_obeyed_by_a_terminal() {
 }
 
 #[test]
+fn one_odd_event_does_not_end_what_reads_past_it() {
+    let server = Server::start();
+    let odd = r#"{"id":"a","channel":"c","type":"t","timestamp":-1,"data":1}"#;
+    let good = r#"{"id":"b","channel":"c","type":"t","timestamp":1,"data":"a needle"}"#;
+    server.http("PUT /v1/stream/sessions/x", "application/json", "");
+    for event in [odd, good, odd] {
+        server.http("POST /v1/stream/sessions/x", "application/json", event);
+    }
+    assert!(server.run_with("append y", r#"{"channel":"c","data":"needle"}"#).status.success());
+    for (args, found) in [
+        ("grep .", &["x:2:t: a needle\n", "y:1:c: needle\n"][..]),
+        ("grep . --json", &[r#""lines":["a needle"]"#, r#""lines":["needle"]"#]),
+        ("grep . -l", &["x\n", "y\n"]),
+        ("replay x", &["a needle"]),
+        ("replay x --step", &["a needle"]),
+    ] {
+        let output = server.command(args).output().unwrap();
+        let (printed, said) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{args}: {said}");
+        assert!(found.iter().all(|found| printed.contains(found)), "{args}: {printed}{said}");
+        assert_eq!(said, "", "{args}");
+    }
+}
+
+#[test]
 fn whoever_has_read_enough_may_go() {
     let server = Server::start();
     server.append_numbers("s", 5_000);
