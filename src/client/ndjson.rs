@@ -34,7 +34,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(10);
 pub struct NdjsonWriter {
     client: Client,
     lines: mpsc::Sender<Bytes>,
-    answer: oneshot::Receiver<Result<NdjsonAnswer, ClientError>>,
+    /// Nothing once it came.
+    answer: Option<oneshot::Receiver<Result<NdjsonAnswer, ClientError>>>,
     sent: u64,
     _task: Task,
 }
@@ -45,27 +46,61 @@ impl fmt::Debug for NdjsonWriter {
     }
 }
 
-/// A body that failed.
-///
-/// Events are written in order: where `written` is known, the ones after the first so many are to
-/// be written again. Where it is not, those may be written again under the same ids (which
-/// [`NdjsonWriter::write`] returns), as long as the server remembers them: 1,024 ids or 10 minutes.
+/// Why an event was not handed over, or a body did not end well.
 #[derive(Debug, thiserror::Error)]
-#[error("{error}; of {sent} events that were handed over, {} are in the stream", told(.written.as_ref()))]
-pub struct NdjsonError {
-    /// What happened.
-    #[source]
-    pub error: ClientError,
-    /// Events that were handed over.
-    pub sent: u64,
-    /// Those of them that are in the stream, where the server said it.
-    pub written: Option<u64>,
-    /// The offset of the last of them, where the server said it.
-    pub offset: Option<u64>,
+#[non_exhaustive]
+pub enum NdjsonError {
+    /// The event is larger than any that the server reads. Nothing of it was sent, and the writer
+    /// goes on with others.
+    #[error(
+        "the event has {bytes} bytes, more than {max}: keep what it says elsewhere, and send where"
+    )]
+    TooLarge {
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        max: usize,
+    },
+    /// The event cannot be written as JSON. Nothing of it was sent, and the writer goes on with
+    /// others.
+    #[error("the event cannot be written as JSON: {0}")]
+    Json(serde_json::Error),
+    /// The body failed, and ends here.
+    ///
+    /// Events are written in order: where `written` is known, the ones after the first so many are
+    /// to be written again. Where it is not, those may be written again under the same ids (which
+    /// [`NdjsonWriter::write`] returns), as long as the server remembers them: 1,024 ids or 10
+    /// minutes.
+    #[error("{error}; of {sent} events that were handed over, {} are in the stream", told(.written.as_ref()))]
+    Failed {
+        /// What happened.
+        #[source]
+        error: ClientError,
+        /// Events that were handed over.
+        sent: u64,
+        /// Those of them that are in the stream, where that is known: the server said it, or was
+        /// never reached.
+        written: Option<u64>,
+        /// The offset of the last of them, where the server said it.
+        offset: Option<u64>,
+    },
+    /// The body had failed before, and that was said then.
+    #[error("the body has failed before: begin a new one")]
+    Over,
 }
 
 fn told(written: Option<&u64>) -> String {
     written.map_or_else(|| "an unknown number".to_owned(), u64::to_string)
+}
+
+/// How many events are in the stream, where that is known. Events become durable while the body is
+/// under way, so a refusal that does not count them says nothing: it may be of a gateway that had
+/// enough of the body after some of it was passed on.
+fn written(error: &ClientError) -> Option<u64> {
+    match error {
+        ClientError::Unreachable { source, .. } if source.is_connect() => Some(0),
+        _ => error.problem()?.count,
+    }
 }
 
 impl Client {
@@ -82,7 +117,7 @@ impl Client {
             // It was given up if nobody listens.
             drop(answered.send(client.at_leisure(request.body(body)).await));
         });
-        NdjsonWriter { client: self.clone(), lines, answer, sent: 0, _task: task }
+        NdjsonWriter { client: self.clone(), lines, answer: Some(answer), sent: 0, _task: task }
     }
 }
 
@@ -139,18 +174,14 @@ impl NdjsonWriter {
     /// [`NdjsonWriter::finish`].
     ///
     /// # Errors
-    /// The request has failed, this event cannot be one, or the line took nothing for as long as
-    /// an answer may take. After a failure nothing more can be written.
+    /// This event cannot be one, which hurts no other; or the request has failed or took nothing
+    /// for as long as an answer may take: then nothing more can be written.
     pub async fn write(&mut self, mut event: NewEvent) -> Result<String, NdjsonError> {
         let id = event.id.get_or_insert_with(|| self.client.new_id()).clone();
-        let mut line = match serde_json::to_vec(&event) {
-            Ok(line) => line,
-            Err(error) => return Err(self.failed(ClientError::Body(error))),
-        };
-        if line.len() > limits::BODY_BYTES_MAX {
-            // It could not even be read there.
-            let status = reqwest::StatusCode::PAYLOAD_TOO_LARGE.as_u16();
-            return Err(self.failed(ClientError::Status { status, retry_after: None }));
+        let mut line = serde_json::to_vec(&event).map_err(NdjsonError::Json)?;
+        let (bytes, max) = (line.len(), limits::BODY_BYTES_MAX);
+        if bytes > max {
+            return Err(NdjsonError::TooLarge { bytes, max });
         }
         line.push(b'\n');
         let inner = &self.client.inner;
@@ -159,9 +190,9 @@ impl NdjsonWriter {
             () = inner.clock.sleep(inner.answer_within) => return Err(self.slow()),
         };
         if !handed_over {
-            let error = self.answer().await.err();
-            let secs = self.client.inner.answer_within.as_secs();
-            return Err(self.failed(error.unwrap_or(ClientError::Slow { secs })));
+            let answered = self.answer().await;
+            // It cannot have succeeded while its body was open.
+            return Err(answered.err().unwrap_or(NdjsonError::Over));
         }
         self.sent += 1;
         Ok(id)
@@ -178,15 +209,18 @@ impl NdjsonWriter {
         // The body ends when nobody can write to it any more.
         let (closed, _) = mpsc::channel(1);
         self.lines = closed;
-        self.answer().await.map_err(|error| self.failed(error))
+        self.answer().await
     }
 
-    async fn answer(&mut self) -> Result<NdjsonAnswer, ClientError> {
+    async fn answer(&mut self) -> Result<NdjsonAnswer, NdjsonError> {
+        let Some(mut answer) = self.answer.take() else { return Err(NdjsonError::Over) };
         let inner = &self.client.inner;
-        let slow = ClientError::Slow { secs: inner.answer_within.as_secs() };
         tokio::select! {
-            answer = &mut self.answer => answer.unwrap_or(Err(slow)),
-            () = inner.clock.sleep(inner.answer_within) => Err(slow),
+            answer = &mut answer => match answer {
+                Ok(answer) => answer.map_err(|error| self.failed(error)),
+                Err(_) => Err(self.slow()),
+            },
+            () = inner.clock.sleep(inner.answer_within) => Err(self.slow()),
         }
     }
 
@@ -195,12 +229,45 @@ impl NdjsonWriter {
     }
 
     fn failed(&self, error: ClientError) -> NdjsonError {
-        let problem = error.problem();
-        let offset = problem.and_then(|problem| problem.offset);
-        let written = problem.and_then(|problem| problem.count);
-        // An event that cannot be sent says nothing of those before it.
-        let was_sent = !matches!(error, ClientError::Body(_));
-        let written = written.or_else(|| (was_sent && error.is_unwritten()).then_some(0));
-        NdjsonError { error, sent: self.sent, written, offset }
+        let written = written(&error);
+        let offset = error.problem().and_then(|problem| problem.offset);
+        NdjsonError::Failed { error, sent: self.sent, written, offset }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{code::Code, problem::Problem};
+
+    #[test]
+    fn only_the_server_counts_what_is_in_the_stream() {
+        for status in [408, 413, 429, 503] {
+            let bare = ClientError::Status { status, retry_after: None };
+            assert_eq!(written(&bare), None, "{status} of a gateway");
+        }
+        let mut problem = Box::new(Problem::new(Code::IncompleteBody, "no"));
+        let said = |problem| ClientError::Problem { problem, retry_after: None };
+        assert_eq!(written(&said(problem.clone())), None);
+        problem.count = Some(3);
+        assert_eq!(written(&said(problem)), Some(3));
+        assert_eq!(written(&ClientError::Slow { secs: 1 }), None);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_never_reached_has_nothing_and_the_writer_is_over_then() {
+        let client = Client::new("http://127.0.0.1:1").unwrap();
+        let mut writer = client.ndjson("sessions/s");
+        let note = || NewEvent::new("note", "note.added", "x".into());
+        writer.write(note()).await.unwrap();
+        let failed = loop {
+            if let Err(error) = writer.write(note()).await {
+                break error;
+            }
+        };
+        assert!(matches!(failed, NdjsonError::Failed { written: Some(0), .. }), "{failed}");
+        let later = writer.write(note()).await;
+        assert!(matches!(later, Err(NdjsonError::Over)), "{later:?}");
+        assert!(matches!(writer.finish().await, Err(NdjsonError::Over)));
     }
 }

@@ -1,10 +1,13 @@
 //! Live bodies: lines are there as they are written, and a failure says how many.
 
 use futures_util::StreamExt;
-use scrollback::client::{Followed, Follower, NewEvent};
+use scrollback::{
+    client::{Followed, Follower, NdjsonError, NewEvent},
+    limits,
+};
 use serde_json::json;
 
-use crate::{client, note, util::Server};
+use crate::{client, ids, note, util::Server};
 
 async fn next_id(follower: &mut Follower) -> String {
     loop {
@@ -54,8 +57,24 @@ async fn a_body_that_fails_says_how_much_of_it_is_in_the_stream() {
     let wrong = NewEvent::new("todo", "todo.updated", json!({"todos": 7}));
     writer.write(wrong).await.unwrap();
     let failed = writer.finish().await.unwrap_err();
-    assert_eq!((failed.sent, failed.written, failed.offset), (2, Some(1), Some(2)));
+    let is_counted =
+        matches!(failed, NdjsonError::Failed { sent: 2, written: Some(1), offset: Some(2), .. });
+    assert!(is_counted, "{failed:?}");
     assert!(failed.to_string().contains("of 2 events that were handed over, 1 are"), "{failed}");
     let empty = client.ndjson("sessions/s").finish().await.unwrap();
     assert_eq!((empty.count, empty.offset), (0, None));
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_is_refused_alone() {
+    let server = Server::start();
+    let client = client(&server.url());
+    let mut writer = client.ndjson("sessions/s");
+    writer.write(note("a")).await.unwrap();
+    let data = json!("x".repeat(limits::BODY_BYTES_MAX));
+    let refused = writer.write(NewEvent { data, ..note("large") }).await.unwrap_err();
+    assert!(matches!(refused, NdjsonError::TooLarge { .. }), "{refused}");
+    writer.write(note("b")).await.unwrap();
+    assert_eq!((writer.sent(), writer.finish().await.unwrap().count), (2, 2));
+    assert_eq!(ids(&client, "sessions/s").await, ["a", "b"]);
 }
