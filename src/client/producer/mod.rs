@@ -106,6 +106,7 @@ impl ProducerOptions {
 /// Why a producer did not write an event. But for the first five, it has stopped: every event
 /// that it had not acknowledged gets the same answer, and so do those that come later.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProducerError {
     /// No server takes this as a producer's name.
     #[error("{0:?} cannot name a producer: it has 1 to 256 printable characters of ASCII")]
@@ -201,7 +202,8 @@ impl Future for Receipt {
 
 /// A writer of a stream, exactly once and in order. See [`Client::producer`].
 ///
-/// While the server is out of reach it waits, for ever if need be, and [`Producer::send`] waits
+/// While the server is out of reach, or something that stands between answers in its place, it
+/// waits, for ever if need be, and [`Producer::send`] waits
 /// once the bytes in flight have reached their bound. **Dropping it** ends it at once: what was
 /// not acknowledged may be written or not. [`Producer::close`] it to know.
 pub struct Producer {

@@ -174,7 +174,7 @@ impl Run {
                 Then::AtOnce => continue,
                 Then::Create => match self.create().await {
                     Ok(()) => continue,
-                    Err(error) if error.is_passing() => Some(error),
+                    Err(error) if error.is_passing() || is_of_another(&error) => Some(error),
                     Err(error) => return Err(ProducerError::Refused(Arc::new(error))),
                 },
                 Then::Stop(stop) => return Err(self.stopped(stop, error)),
@@ -210,7 +210,7 @@ impl Run {
         // An answer without these is none of a server that knows producers.
         let Some(tail) = number(&answer, protocol::NEXT_OFFSET).filter(|_| last.is_some()) else {
             let status = answer.status().as_u16();
-            return Err((Heard::Refused, ClientError::Status { status, retry_after: None }));
+            return Err(failed(ClientError::Status { status, retry_after: None }));
         };
         Ok(if is_new { Heard::Written { tail } } else { Heard::Duplicate { tail, last } })
     }
@@ -287,9 +287,16 @@ impl Run {
     }
 }
 
-/// What no answer at all means.
+/// What no answer at all means, or one that is not of our server.
 fn failed(error: ClientError) -> (Heard, ClientError) {
-    (Heard::Failed { is_unwritten: error.is_unwritten() }, error)
+    let is_unwritten = error.is_unwritten() && !is_of_another(&error);
+    (Heard::Failed { is_unwritten }, error)
+}
+
+/// An answer without our words is of something that stands between, such as a gateway that does
+/// not know the server yet or the page of a hotel's network: it says nothing of the batch.
+fn is_of_another(error: &ClientError) -> bool {
+    matches!(error, ClientError::Status { .. })
 }
 
 /// What a refusal means.
@@ -301,6 +308,7 @@ fn refused(error: &ClientError, current: Option<u64>) -> Heard {
             Heard::Gap { expected: problem.and_then(|known| known.expected) }
         }
         Some(Code::StreamNotFound) => Heard::NoStream,
+        _ if is_of_another(error) => Heard::Failed { is_unwritten: false },
         _ if error.is_passing() => Heard::Failed { is_unwritten: error.is_unwritten() },
         _ => Heard::Refused,
     }

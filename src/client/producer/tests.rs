@@ -168,6 +168,30 @@ async fn a_stream_that_is_not_there_is_made_and_a_server_that_starts_is_waited_f
 }
 
 #[tokio::test]
+async fn what_others_answer_in_the_place_of_the_server_says_nothing_of_the_batch() {
+    let found = r#"{"events":[{"offset":1,"id":"a"}],"nextOffset":1,"tail":1,"earliest":1,"hasMore":false}"#;
+    let others = [("404 Not Found", "default backend"), ("200 OK", "Our hotel"), ("403 No", "")];
+    for (status, body) in others {
+        let fixture = Fixture::new().await;
+        let producer = fixture.client.producer("sessions/s", "p", options().epoch(1)).unwrap();
+        // It was passed on all the same: in an epoch that is kept, only doubt makes it ours.
+        let answers =
+            [answer(status, "", body), duplicate(1, 0), answer("200 OK", "", found), written(2, 1)];
+        let write = async {
+            let receipt = producer.send(event("a")).await.unwrap();
+            producer.flush().await.unwrap();
+            producer.send(event("b")).await.unwrap();
+            producer.flush().await.unwrap();
+            receipt.await.unwrap()
+        };
+        let (asked, written) = tokio::join!(fixture.serve(&answers), write);
+        assert_eq!(written, Written { id: "a".to_owned(), offset: Some(1) }, "{status}");
+        assert_eq!([asked[0].seq(), asked[1].seq(), asked[3].seq()], ["0", "0", "1"]);
+        assert_eq!(asked[0].body, asked[1].body);
+    }
+}
+
+#[tokio::test]
 async fn a_fenced_producer_stops_and_everybody_is_told() {
     let fixture = Fixture::new().await;
     let producer = fixture.client.producer("sessions/s", "p", options().epoch(4)).unwrap();
