@@ -19,6 +19,7 @@ use scrollback::{
         Client, ClientError, Event, Followed, Follower, ListQuery, RetryPolicy, Session, StateAt,
         Waits,
     },
+    clock::{Clock, SystemClock},
     session::{projections::turn::Turn, vocabulary::KnownEvent},
     wire::{
         code::Code,
@@ -72,12 +73,6 @@ struct Job {
     next: u64,
 }
 
-/// What becomes of an answer after a step.
-enum Step {
-    GoOn,
-    Over(&'static str),
-}
-
 impl Worker {
     /// Takes up the turns that run, and follows what comes after the list that named them.
     async fn begin(&mut self) -> Result<Follower, ClientError> {
@@ -114,16 +109,22 @@ impl Worker {
     }
 
     async fn take_up(&mut self, session: Session) -> Result<(), ClientError> {
-        match self.answer(session).await {
-            // The session was deleted meanwhile, or the like.
-            Err(error) if error.problem().is_some() => println!("passed over: {error}"),
-            done => done?,
+        loop {
+            match self.answer(&session).await {
+                // The turn waits for us; nobody else would take it up.
+                Err(error) if error.is_passing() => SystemClock.sleep(WORD_EVERY).await,
+                // The session was deleted meanwhile, or the like.
+                Err(error) if error.problem().is_some() => {
+                    println!("passed over: {error}");
+                    return Ok(());
+                }
+                done => return done,
+            }
         }
-        Ok(())
     }
 
     /// Begins to answer the turn that runs in a session, or goes on where somebody stopped.
-    async fn answer(&mut self, session: Session) -> Result<(), ClientError> {
+    async fn answer(&mut self, session: &Session) -> Result<(), ClientError> {
         let state = session.state(StateAt::Tail, &["turn"]).await?;
         let turn: Option<Turn> = state.get("turn").map_err(ClientError::Body)?;
         let Some(turn) = turn.and_then(|turn| turn.active) else { return Ok(()) };
@@ -134,7 +135,7 @@ impl Worker {
         let question = session.message(&question).await?.text();
         session.ready(&SayReady { worker_id: Some("example".to_owned()) }).await?;
         println!("{}: {question:?}, from word {} on", session.id(), turn.pieces);
-        let job = Job { session, words: answer(&question), next: turn.pieces };
+        let job = Job { session: session.clone(), words: answer(&question), next: turn.pieces };
         self.jobs.insert(turn.turn_id.to_string(), job);
         Ok(())
     }
@@ -143,7 +144,7 @@ impl Worker {
     async fn say_words(&mut self) {
         let mut over = Vec::new();
         for (turn_id, job) in &mut self.jobs {
-            if let Step::Over(how) = job.step(turn_id).await {
+            if let Some(how) = job.step(turn_id).await {
                 println!("{}: {how}", job.session.id());
                 over.push(turn_id.clone());
             }
@@ -153,7 +154,8 @@ impl Worker {
 }
 
 impl Job {
-    async fn step(&mut self, turn_id: &str) -> Step {
+    /// Says the next word; how the answer ended, where it did.
+    async fn step(&mut self, turn_id: &str) -> Option<&'static str> {
         let word = usize::try_from(self.next).ok().and_then(|next| self.words.get(next));
         let is_last = word.is_none();
         let answered = match word.cloned() {
@@ -168,21 +170,22 @@ impl Job {
                 self.session.complete(turn_id, &complete).await
             }
         };
-        match answered {
-            Ok(_) if is_last => Step::Over("answered"),
+        let error = match answered {
+            Ok(_) if is_last => return Some("answered"),
             Ok(answer) => {
                 self.next = answer.next.unwrap_or(self.next + 1);
-                Step::GoOn
+                return None;
             }
-            Err(error) => match error.problem().map(|problem| (problem.code, problem.expected)) {
-                Some((Code::PieceMissing, Some(expected))) => {
-                    self.next = expected;
-                    Step::GoOn
-                }
-                Some((Code::TurnEnded, _)) => Step::Over("stopped: somebody interrupted"),
-                _ => Step::Over("stopped: there is nothing to answer any more"),
-            },
+            Err(error) => error,
+        };
+        match error.problem().map(|problem| (problem.code, problem.expected)) {
+            Some((Code::PieceMissing, Some(expected))) => self.next = expected,
+            Some((Code::TurnEnded, _)) => return Some("stopped: somebody interrupted"),
+            // The server is on its way back: the same word again, which has a number.
+            _ if error.is_passing() => {}
+            _ => return Some("stopped: there is nothing to answer any more"),
         }
+        None
     }
 }
 

@@ -39,4 +39,5 @@ pub mod wire;
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../docs/client.md")]
 #[doc = include_str!("../docs/client-reading.md")]
+#[doc = include_str!("../docs/client-writing.md")]
 pub struct Guide;

@@ -30,7 +30,7 @@ fn listener() -> (Told, impl OnWrite) {
             let why = match why {
                 Rejection::Refused(error) => error.problem().unwrap().code.as_str().to_owned(),
                 Rejection::Conflict { expected, actual } => format!("{expected:?} {actual:?}"),
-                Rejection::NotSaved(why) => why.to_string(),
+                why => why.to_string(),
             };
             rolled_back.lock().push(format!("no {}: {why}", entry.id()));
         },
@@ -174,4 +174,31 @@ async fn a_write_against_an_offset_is_taken_back_where_others_were_first() {
     let told = told.lock().clone();
     let settled: Vec<_> = told.iter().filter(|told| !told.starts_with("show")).collect();
     assert_eq!(settled, ["ok a", "ok b", "no c: Some(3) Some(4)", "ok d"]);
+}
+
+#[tokio::test]
+async fn a_write_that_is_taken_back_lets_those_behind_it_go_on() {
+    let server = Server::start();
+    let client = client(&server.url());
+    start(&client).await;
+    let (told, on) = listener();
+    let nowhere = crate::client("http://127.0.0.1:1").session("s");
+    let folder = tempfile::tempdir().unwrap();
+    let options = || OptimisticOptions::default().persist_at(folder.path().join("queue"));
+    let offline = nowhere.optimistic(on, options()).unwrap();
+    for id in ["a", "b"] {
+        offline.send(note(id)).await.unwrap();
+    }
+    assert!(offline.take_back("a") && !offline.take_back("x"));
+    while offline.pending().len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!offline.take_back("a"), "it is settled");
+    assert_eq!(*told.lock(), ["show a", "show b", "no a: this was withdrawn"]);
+    offline.close().await;
+    let (told, on) = listener();
+    let online = client.session("s").optimistic(on, options()).unwrap();
+    online.settled().await;
+    assert_eq!(*told.lock(), ["show b", "ok b"]);
+    assert_eq!(ids(&client, "sessions/s").await[1..], ["b"]);
 }

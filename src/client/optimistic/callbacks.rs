@@ -20,7 +20,8 @@ pub trait OnWrite: Send + Sync + 'static {
     /// that the server answered: that of the last event that was written for it.
     fn on_confirm(&self, entry: &Entry, offset: u64);
 
-    /// It is not in the log and never will be: take it back.
+    /// It is not in the log and never will be, but for what [`Rejection::Withdrawn`] says: take it
+    /// back.
     fn on_rollback(&self, entry: &Entry, why: &Rejection);
 }
 
@@ -64,6 +65,7 @@ where
 
 /// Why a write was taken back.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Rejection {
     /// It was written against an offset, and others wrote since.
     #[error("others wrote since this was decided: read what is new, and decide again")]
@@ -79,4 +81,11 @@ pub enum Rejection {
     /// The disk did not take it.
     #[error("the queue cannot be saved ({0}): make room, and begin anew")]
     NotSaved(Arc<str>),
+    /// The application [took it back](super::Optimistic::take_back).
+    #[error("this was withdrawn{}", if *may_be_written { ", and may be in the log all the same: read the stream to know" } else { "" })]
+    Withdrawn {
+        /// It was sent before, and nobody knows what became of that. If it reached the log, its
+        /// event comes down the stream as one of somebody else's does.
+        may_be_written: bool,
+    },
 }

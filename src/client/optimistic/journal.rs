@@ -68,7 +68,14 @@ pub(super) struct Journal {
     /// Its length, as far as it is known to be whole.
     len: u64,
     /// Held for as long as this is open; a file of its own, because the journal is replaced.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing is not enough: a program that is being started at this moment has the lock, too.
+        drop(self.lock.unlock());
+    }
 }
 
 impl Journal {
@@ -88,7 +95,7 @@ impl Journal {
         let lines =
             read(&text).map_err(|line| OptimisticError::Garbled { path: path.to_owned(), line })?;
         let len = text.len() as u64;
-        Ok((Self { path: path.to_owned(), file, len, _lock: lock }, lines))
+        Ok((Self { path: path.to_owned(), file, len, lock }, lines))
     }
 
     /// Adds lines; returns when they are on the disk. After a failure none of them is there, as

@@ -31,6 +31,7 @@ use super::{ClientError, Event, NewEvent, Session, task::Task};
 
 /// Why a write was not queued, or there is no queue.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OptimisticError {
     /// As much waits as may. Nothing was shown.
     #[error(
@@ -281,6 +282,19 @@ impl Optimistic {
     /// example from `Followed::Connected`.
     pub fn try_now(&self) {
         self.shared.change(|queue| queue.is_nudged = true);
+    }
+
+    /// Takes a write back: it is not sent any more, and those behind it go on. For those who do not
+    /// want to wait for it, such as for one that the server fails each time. Whether there was such
+    /// a write to take back.
+    ///
+    /// It is rolled back at once as [`Rejection::Withdrawn`], unless it is on its way: then it is
+    /// confirmed if the answer or the echo says that it is in the log, and else rolled back when
+    /// the answer has come or was waited for in vain. Where there is a file, an application that
+    /// ends before this is told finds the write there again.
+    #[expect(clippy::must_use_candidate, reason = "most do not mind that it is settled already")]
+    pub fn take_back(&self, id: &str) -> bool {
+        self.shared.change(|queue| queue.take_back(id))
     }
 
     /// The writes that are not settled, in order.

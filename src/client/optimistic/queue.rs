@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::{
     OptimisticError, Rejection,
     journal::Line,
-    write::{Entry, Outcome, ids_of},
+    write::{Entry, Outcome, ids_of, may_be_written},
 };
 use crate::client::{ClientError, Event};
 
@@ -63,6 +63,10 @@ struct Slot {
     bytes: usize,
     /// Counts the entries that were queued, from 1.
     number: u64,
+    /// It was sent, and nobody knows what became of it.
+    is_in_doubt: bool,
+    /// It was taken back while it was on its way.
+    is_unwanted: bool,
 }
 
 /// The queue.
@@ -72,12 +76,12 @@ pub(super) struct Queue {
     bounds: Bounds,
     slots: IndexMap<String, Slot>,
     bytes: usize,
-    /// The first one is on its way.
-    is_sending: bool,
+    /// The number of the one that is on its way.
+    sending: Option<u64>,
     /// Tries of the first one that failed.
     failures: u32,
     last_failure: Option<Arc<ClientError>>,
-    /// Somebody knows that the line is back.
+    /// Somebody knows that the line is back: the wait for the next try is over.
     pub(super) is_nudged: bool,
     /// Nothing more is to be done but to save.
     pub(super) is_closing: bool,
@@ -118,7 +122,7 @@ impl Queue {
             bounds,
             slots: IndexMap::new(),
             bytes: 0,
-            is_sending: false,
+            sending: None,
             failures: 0,
             last_failure: None,
             is_nudged: false,
@@ -142,6 +146,8 @@ impl Queue {
             }
         }
         self.unseen.clear();
+        // The earlier life may have sent them.
+        self.slots.values_mut().for_each(|slot| slot.is_in_doubt = true);
         self.outbox.notices =
             self.slots.values().map(|s| Notice::Optimistic(s.entry.clone())).collect();
         self.disk.saved = self.queued;
@@ -176,8 +182,14 @@ impl Queue {
         self.queued += 1;
         self.bytes += text.len();
         let (expected, entry) = (entry.expected_offset, Arc::new(entry));
-        let slot =
-            Slot { entry: Arc::clone(&entry), expected, bytes: text.len(), number: self.queued };
+        let slot = Slot {
+            entry: Arc::clone(&entry),
+            expected,
+            bytes: text.len(),
+            number: self.queued,
+            is_in_doubt: false,
+            is_unwanted: false,
+        };
         self.slots.insert(entry.id.clone(), slot);
         Ok(entry)
     }
@@ -186,30 +198,50 @@ impl Queue {
     /// until [`Queue::tried`].
     pub(super) fn next(&mut self) -> Option<(Arc<Entry>, Option<u64>)> {
         let (_, first) = self.slots.first()?;
-        if self.is_sending || first.number > self.disk.saved {
+        if self.sending.is_some() || first.number > self.disk.saved {
             return None;
         }
-        self.is_sending = true;
+        self.sending = Some(first.number);
+        // It is tried: there is no wait to cut short, and the next one is another matter.
+        self.is_nudged = false;
         Some((Arc::clone(&first.entry), first.expected))
     }
 
     /// Takes what became of the entry that was on its way.
     pub(super) fn tried(&mut self, id: &str, outcome: Outcome) -> Tried {
-        self.is_sending = false;
-        // Its echo was first.
-        if !self.slots.contains_key(id) {
+        let sent = self.sending.take();
+        let Some(slot) = self.slots.get_mut(id).filter(|slot| Some(slot.number) == sent) else {
+            // Its echo was first.
             return Tried::Settled;
-        }
+        };
         match outcome {
             Outcome::Written(offset) => drop(self.confirm(id, offset, true)),
             Outcome::Rejected(why) => self.roll_back(id, why),
             Outcome::Failed(error) => {
+                slot.is_in_doubt |= may_be_written(&error);
+                if slot.is_unwanted {
+                    let may_be_written = slot.is_in_doubt;
+                    self.roll_back(id, Rejection::Withdrawn { may_be_written });
+                    return Tried::Settled;
+                }
                 self.failures = self.failures.saturating_add(1);
                 self.last_failure = Some(Arc::new(error));
                 return Tried::Again { failures: self.failures };
             }
         }
         Tried::Settled
+    }
+
+    /// Takes an entry back, once it is not on its way any more; `false` where there is none.
+    pub(super) fn take_back(&mut self, id: &str) -> bool {
+        let Some(slot) = self.slots.get_mut(id) else { return false };
+        if self.sending == Some(slot.number) {
+            slot.is_unwanted = true;
+            return true;
+        }
+        let may_be_written = slot.is_in_doubt;
+        self.roll_back(id, Rejection::Withdrawn { may_be_written });
+        true
     }
 
     /// Takes an event from the stream: the entry that it is the echo of, if it is one.

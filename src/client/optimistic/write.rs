@@ -157,6 +157,11 @@ fn message_of(event: &Event) -> Option<String> {
     Some(data.get("messageId")?.as_str()?.to_owned())
 }
 
+/// A failed try may have reached the log. Who stands between cannot say that it did not.
+pub(super) fn may_be_written(error: &ClientError) -> bool {
+    matches!(error, ClientError::Status { .. }) || !error.is_unwritten()
+}
+
 /// What became of a try to send.
 #[derive(Debug)]
 pub(super) enum Outcome {
