@@ -50,7 +50,7 @@ async fn main() -> Result<(), ClientError> {
                 Some(Followed::Reconnecting { wait, why, .. }) => {
                     println!("{why}; again in {} s", wait.as_secs());
                 }
-                Some(Followed::Ended(ended)) => println!("the end: {ended:?}"),
+                Some(Followed::Ended(ended)) => println!("the end: {ended}"),
                 Some(_) => {}
                 None => return Ok(()),
             },
