@@ -46,15 +46,13 @@ async fn accept(listener: &TcpListener) -> (TcpStream, String) {
     (socket, String::from_utf8(request).unwrap())
 }
 
-/// Answers each connection with the next text and closes it; returns the request lines.
-async fn serve(listener: TcpListener, answers: Vec<String>) -> Vec<String> {
-    let mut asked = Vec::new();
+/// Answers each connection with the next text and closes it; notes the request lines.
+async fn serve(listener: TcpListener, answers: Vec<String>, asked: &mut Vec<String>) {
     for answer in answers {
         let (mut socket, request) = accept(&listener).await;
         asked.push(request.lines().next().unwrap().to_owned());
         socket.write_all(answer.as_bytes()).await.unwrap();
     }
-    asked
 }
 
 fn live(body: &str) -> String {
@@ -92,7 +90,15 @@ async fn run(answers: Vec<String>) -> (Vec<String>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let follower = client(&listener).build().unwrap().session("a").follow(0);
     let all = follower.map(|followed| word(&followed)).collect::<Vec<_>>();
-    let (asked, all) = tokio::join!(serve(listener, answers), all);
+    let mut asked = Vec::new();
+    // Whoever ends too early does not leave the server waiting.
+    let all = tokio::select! {
+        all = all => all,
+        () = async {
+            serve(listener, answers, &mut asked).await;
+            std::future::pending().await
+        } => unreachable!(),
+    };
     let from = asked.iter().map(|line| line.split(' ').nth(1).unwrap().to_owned());
     (from.collect(), all)
 }
@@ -158,6 +164,18 @@ async fn a_refusal_that_does_not_pass_is_the_end() {
     let (_, all) = run(vec![refused("404 Not Found"), page, ours]).await;
     let foreign = |status| format!("the server answered {status}: is this a Scrollback server?");
     assert_eq!(all, [foreign(404) + ", 7 s", foreign(200) + ", 2 s", "Refused(".to_owned()]);
+}
+
+#[tokio::test]
+async fn a_refusal_without_end_is_not_read_to_its_end() {
+    let page = "x".repeat(70_000);
+    let endless = format!("HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n{page}");
+    let ended = named("end", r#"{"reason":"deleted","offset":0}"#);
+    let (_, all) = run(vec![endless, live(&ended)]).await;
+    assert_eq!(
+        all,
+        ["the answer cannot be read: it has more than 65536 bytes, 1 s", "connected 0", "Deleted"]
+    );
 }
 
 #[tokio::test]

@@ -143,6 +143,11 @@ pub(super) fn page_of(
                     at = record.offset;
                     page.records.push(record);
                 }
+                // A block that does not hold what was asked of it must not be asked for ever.
+                if at == begin {
+                    let (from, reason) = (at.plus(1), Arc::from("the block does not hold it"));
+                    return Err(ReadError::Lost { from, to: from, reason });
+                }
             }
             // What was read so far is good; the next call meets the damage first.
             Err(ReadError::Lost { .. }) if !page.records.is_empty() => break,
