@@ -11,6 +11,8 @@
 //!
 //! The modules in reading order; imports run only downwards in `docs/ARCHITECTURE.md`.
 
+#[cfg(feature = "server")]
+pub mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "client")]

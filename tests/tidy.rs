@@ -18,8 +18,10 @@ use text::{Source, is_word, items, paths_from};
 const IMPORTS: &[(&str, &[&str])] = &[
     // What it shows of a session it reads and folds as a client does.
     ("cli", &["server", "client", "wire", "session::projections", "session::vocabulary"]),
-    ("server", &["http", "session", "projection", "subscription", "log", "store"]),
-    ("http", &["session", "projection", "subscription", "log", "wire"]),
+    ("server", &["auth", "http", "session", "projection", "subscription", "log", "store"]),
+    ("http", &["auth", "session", "projection", "subscription", "log", "wire"]),
+    // Rights are on the paths of streams.
+    ("auth", &["log"]),
     // It folds as the server does; what needs a log is not for it.
     (
         "client",

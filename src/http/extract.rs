@@ -16,15 +16,27 @@ use axum::{
 use futures_util::Stream;
 use serde::Serialize;
 
-use super::error::Fail;
+use super::{App, access, error::Fail};
 use crate::{
+    auth::Right,
     limits,
     log::StreamPath,
     wire::{self, code::Code},
 };
 
-/// The stream that a route names: `{path}` is its path, `{id}` the session's id.
-pub(super) async fn stream_path(parts: &mut Parts) -> Result<StreamPath, Fail> {
+/// The stream that a route names, where the sender may do this with it: `{path}` is its path, `{id}`
+/// the session's id.
+pub(super) async fn stream_path(
+    app: &App,
+    parts: &mut Parts,
+    right: Right,
+) -> Result<StreamPath, Fail> {
+    let path = named_stream(parts).await?;
+    access::allow(app, &access::of(&parts.extensions), right, &path).await?;
+    Ok(path)
+}
+
+async fn named_stream(parts: &mut Parts) -> Result<StreamPath, Fail> {
     let params = RawPathParams::from_request_parts(parts, &()).await;
     let params = params.map_err(|_| Fail::new(Code::InvalidPath, "the path is not UTF-8"))?;
     match params.iter().next() {

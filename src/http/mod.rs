@@ -16,9 +16,10 @@ use axum::{
 use futures_util::FutureExt;
 use tower::{Service, ServiceBuilder, service_fn};
 
-pub use self::state::App;
+pub use self::{peer::Peer, state::App};
 use crate::{log::StreamPath, wire::paths};
 
+mod access;
 mod body;
 mod cors;
 mod error;
@@ -27,6 +28,7 @@ mod health;
 mod layers;
 mod native;
 mod params;
+mod peer;
 mod protocol;
 mod rejected;
 mod state;
@@ -51,7 +53,8 @@ pub fn service(
 
 /// Appends, which are most of what a server does, go around the router: it would box them and
 /// copy their path, a tenth of what an append costs (`docs/performance.md`).
-async fn answer(app: &App, mut router: Router, request: Request) -> Response {
+async fn answer(app: &App, mut router: Router, mut request: Request) -> Response {
+    access::note(app, &mut request);
     let path = request.uri().path();
     if request.method() == Method::POST {
         if let Some(session) = paths::plain_session(path).map(StreamPath::session) {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{error::Fail, protocol::catch_up::Damaged};
 use crate::{
+    auth::Guard,
     limits,
     log::{Log, StreamPath, StreamSpec},
     projection::{OrderView, Views},
@@ -26,6 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct App {
     log: Log,
+    guard: Guard,
     subscriptions: Subscriptions,
     views: Views<Projections>,
     sessions: OrderView<Sessions>,
@@ -49,6 +51,7 @@ impl App {
         let executor = Executor::new(log.clone(), views.clone());
         Self {
             log,
+            guard: Guard::off(),
             subscriptions,
             views,
             sessions,
@@ -83,6 +86,19 @@ impl App {
     pub fn with_origins(mut self, origins: Vec<String>) -> Self {
         self.origins = origins;
         self
+    }
+
+    /// The same with a guard that knows who may do what.
+    #[must_use]
+    pub fn with_guard(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// Knows who may do what.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Origins whose pages may read and write.

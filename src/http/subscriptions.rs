@@ -25,10 +25,10 @@ use super::{
     layers,
 };
 use crate::{
-    limits, log,
+    limits,
+    log::{self, Pattern},
     subscription::{
-        Acknowledgement, Config, Delivery, Door, Pattern, SubscriptionError, View,
-        paths as stream_paths,
+        Acknowledgement, Config, Delivery, Door, SubscriptionError, View, paths as stream_paths,
     },
     wire::{
         code::Code,

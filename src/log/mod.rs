@@ -22,6 +22,7 @@ pub use self::{
     order::{OrderPage, Removed, Told},
     pages::{Encode, Encoded, Encoding, LivePage},
     path::{CONTROL, PathError, StreamPath, is_reserved},
+    pattern::Pattern,
     producer::{Producer, ProducerError, ProducerState},
     reader::{PAGE, Reader, Step},
     roll::RollWatch,
@@ -55,6 +56,7 @@ mod offset;
 mod order;
 mod pages;
 mod path;
+mod pattern;
 mod producer;
 mod reader;
 mod remove;

@@ -252,6 +252,12 @@ impl Sessions {
         silent.collect()
     }
 
+    /// The worker that a session belongs to.
+    #[must_use]
+    pub fn worker_of(&self, id: &str) -> Option<&str> {
+        self.by_id.get(id)?.session.worker.as_deref()
+    }
+
     /// How many there are that are not deleted.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pattern, target::TargetError};
+use super::target::TargetError;
 use crate::{
     limits,
-    log::{PathError, StreamPath},
+    log::{PathError, Pattern, StreamPath},
 };
 
 /// A subscription as it was asked for.

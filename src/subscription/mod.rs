@@ -16,7 +16,6 @@ pub use self::{
     config::{Config, ConfigError, Delivery, check_id, paths},
     decide::Shown,
     error::{AckRefused, Refusal, SubscriptionError},
-    glob::Pattern,
     keys::Keys,
     post::{Answer, Missed, Post, Posting, Request},
     target::{TargetError, Targets},
@@ -31,7 +30,6 @@ pub mod decide;
 mod deliver;
 mod error;
 pub mod event;
-mod glob;
 mod held;
 mod keys;
 mod manage;

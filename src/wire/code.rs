@@ -65,6 +65,10 @@ codes! {
     WebhookUrlRejected = "webhook_url_rejected", 400, never, "Webhook address rejected";
     /// The token is not one of this subscription.
     TokenInvalid = "token_invalid", 401, never, "Invalid token";
+    /// Who asks has no token, or one that is not valid.
+    Unauthenticated = "unauthenticated", 401, never, "Not authenticated";
+    /// The token does not allow it.
+    Forbidden = "forbidden", 403, never, "Forbidden";
     /// A younger epoch of the producer is at work.
     ProducerFenced = "producer_fenced", 403, never, "Producer fenced";
     /// No stream is there.

@@ -96,7 +96,7 @@ async fn run(answers: Vec<String>) -> (Vec<String>, Vec<String>) {
         all = all => all,
         () = async {
             serve(listener, answers, &mut asked).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } => unreachable!(),
     };
     let from = asked.iter().map(|line| line.split(' ').nth(1).unwrap().to_owned());

@@ -13,8 +13,9 @@ use smallvec::SmallVec;
 
 use super::ndjson;
 use crate::{
+    auth::Right,
     http::{
-        App,
+        App, access,
         body::Incoming,
         error::Fail,
         extract::{Kind, json, kind, stream_path, unsupported},
@@ -38,6 +39,7 @@ pub(in crate::http) async fn message(
     })?;
     let path = StreamPath::session(id)
         .map_err(|error| wrong("sessionId", &format!("is no session id: {error}")))?;
+    access::allow(&app, &access::of(&parts.extensions), Right::Write, &path).await?;
     let asked = Asked::of(&params)?;
     if kind(&parts.headers)? != Kind::Json {
         return Err(unsupported("this route takes one message"));
@@ -52,7 +54,7 @@ pub(in crate::http) async fn to_path(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Write).await?;
     events(&app, &path, &parts, body).await
 }
 
@@ -63,7 +65,11 @@ pub(in crate::http) async fn to_session(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let appended = async { events(app, &session?, &parts, body).await };
+    let appended = async {
+        let path = session?;
+        access::allow(app, &access::of(&parts.extensions), Right::Write, &path).await?;
+        events(app, &path, &parts, body).await
+    };
     appended.await.unwrap_or_else(Fail::into_response)
 }
 

@@ -11,6 +11,7 @@ use axum::{
 };
 
 use crate::{
+    auth::Right,
     http::{
         App,
         error::{Fail, trimmed},
@@ -29,7 +30,7 @@ pub(in crate::http) async fn of_path(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Read).await?;
     let asked = Asked::of(&Params::of(&parts.uri)?)?;
     let info = app.log().info(&path).await?;
     must_hold_json(&info)?;

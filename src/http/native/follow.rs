@@ -22,6 +22,7 @@ use super::{
     streams::epoch_text,
 };
 use crate::{
+    auth::Right,
     http::{
         App,
         error::Fail,
@@ -49,7 +50,7 @@ pub(in crate::http) async fn of_path(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Read).await?;
     let asked = Asked::of(&parts)?;
     let info = app.log().info(&path).await?;
     super::events::must_hold_json(&info)?;

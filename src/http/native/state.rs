@@ -16,6 +16,7 @@ use axum::{
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
+    auth::Right,
     http::{
         App,
         error::Fail,
@@ -137,7 +138,7 @@ fn scanned_from(at: Offset, known: Offset, bytes: usize) -> Offset {
 /// The session that a request names, which must be there and hold events, and what is asked of it.
 pub(super) async fn session(app: &App, request: Request) -> Result<(StreamPath, Uri), Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(app, &mut parts, Right::Read).await?;
     must_hold_json(&app.log().info(&path).await?)?;
     Ok((path, parts.uri))
 }

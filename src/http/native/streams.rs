@@ -9,6 +9,7 @@ use axum::{
 };
 
 use crate::{
+    auth::Right,
     http::{
         App,
         body::Incoming,
@@ -62,7 +63,7 @@ pub(in crate::http) async fn show(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Read).await?;
     let info = app.log().info(&path).await?;
     json(&body_of(&app, &info))
 }
@@ -73,7 +74,7 @@ pub(in crate::http) async fn create(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Write).await?;
     let body = Incoming::new(body, &**app.log().clock()).whole().await?;
     let creation = if body.is_empty() {
         StreamSpec::json().into()
@@ -143,7 +144,7 @@ pub(in crate::http) async fn delete(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Write).await?;
     let tail = app.log().info(&path).await?.tail;
     app.log().delete(&path).await?;
     json(&OffsetAnswer { ok: true, offset: tail.0 })
@@ -155,7 +156,7 @@ pub(in crate::http) async fn close(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Write).await?;
     let offset = app.log().close(&path).await?;
     json(&OffsetAnswer { ok: true, offset: offset.0 })
 }

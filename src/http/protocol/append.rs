@@ -14,7 +14,8 @@ use super::headers::{
     closes, content_type, producer, set, set_closed, set_next, text, token, wrong,
 };
 use crate::{
-    http::{App, body::Incoming, error::Fail, extract::stream_path},
+    auth::Right,
+    http::{App, access, body::Incoming, error::Fail, extract::stream_path},
     limits,
     log::{
         Append, AppendError, Appended, JSON, NewRecord, PathError, ProducerError, StreamPath, json,
@@ -28,7 +29,7 @@ pub(in crate::http) async fn append(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Write).await?;
     to_path(&app, &path, &parts.headers, body).await
 }
 
@@ -39,7 +40,11 @@ pub(in crate::http) async fn to_stream(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let appended = async { to_path(app, &stream?, &parts.headers, body).await };
+    let appended = async {
+        let path = stream?;
+        access::allow(app, &access::of(&parts.extensions), Right::Write, &path).await?;
+        to_path(app, &path, &parts.headers, body).await
+    };
     appended.await.unwrap_or_else(Fail::into_response)
 }
 

@@ -19,6 +19,7 @@ use super::{
     },
 };
 use crate::{
+    auth::Right,
     http::{App, body::Incoming, error::Fail, extract::stream_path},
     log::{CreateError, Creation, Fork, ReadError, StreamSpec},
     wire::{OCTET_STREAM, paths},
@@ -30,7 +31,7 @@ pub(in crate::http) async fn create(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Write).await?;
     let (closed, mut expiry) = (closes(&parts.headers)?, expiry(&parts.headers)?);
     let fork = fork(&parts.headers)?;
     let source = match (&fork, app.log().info(&path).await) {
@@ -92,7 +93,7 @@ pub(in crate::http) async fn delete(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Write).await?;
     app.log().delete(&path).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

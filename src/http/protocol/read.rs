@@ -18,6 +18,7 @@ use super::{
     live,
 };
 use crate::{
+    auth::Right,
     http::{
         App,
         error::Fail,
@@ -46,7 +47,7 @@ pub(in crate::http) async fn read(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Read).await?;
     let params = Params::of(&parts.uri)?;
     let given = params.get("offset")?;
     let start = given.map(start_of).transpose()?;
@@ -140,7 +141,7 @@ pub(in crate::http) async fn head(
     request: Request,
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
-    let path = stream_path(&mut parts).await?;
+    let path = stream_path(&app, &mut parts, Right::Read).await?;
     let info = app.log().info(&path).await?;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();

@@ -17,6 +17,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    auth::Right,
     http::{
         App,
         body::Incoming,
@@ -155,7 +156,7 @@ impl<T: DeserializeOwned> Asked<T> {
     async fn of(app: &App, request: Request, needs: Body) -> Result<Self, Fail> {
         let (mut parts, body) = request.into_parts();
         let body = body_of(app, &parts, body, needs).await?;
-        let session = stream_path(&mut parts).await?;
+        let session = stream_path(app, &mut parts, Right::Write).await?;
         let rest = path_params(&mut parts).await?.into_iter().nth(1);
         Ok(Self { session, rest, body })
     }

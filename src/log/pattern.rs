@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::log::{PathError, StreamPath};
+use super::{PathError, StreamPath};
 
 /// A pattern over stream paths, such as `sessions/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,14 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let text = text.trim_matches('/');
         StreamPath::parse(text).map(|path| Self(path.shared()))
+    }
+
+    /// Checks a pattern that may stand for the server's own paths, too.
+    ///
+    /// # Errors
+    /// The first rule of paths that it breaks.
+    pub fn parse_any(text: &str) -> Result<Self, PathError> {
+        StreamPath::stored(text.trim_matches('/')).map(|path| Self(path.shared()))
     }
 
     /// The pattern as text.

@@ -1,0 +1,16 @@
+//! Who may do what: rights on stream paths, the tokens that carry them, and the guard that turns
+//! what a request presents into an [`Access`].
+//!
+//! It refuses to know HTTP, sessions and how rights are used. Invariants: no secret is kept, only
+//! its digest; an access that has ended allows nothing; a wrong token and an unknown one take the
+//! same way to the same answer.
+
+pub use self::{
+    access::{Access, Denied, Grant, Rights, Verdict},
+    guard::Guard,
+    scope::{Right, Scope, ScopeError, Scopes},
+};
+
+mod access;
+mod guard;
+mod scope;
