@@ -1,6 +1,8 @@
 //! Where the server is, and the runtime that talks to it: what every client command shares.
 
-use anyhow::Result;
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::client::Client;
@@ -11,12 +13,20 @@ pub(super) struct ServerUrl {
     /// Where the server listens
     #[arg(long, env = "SCROLLBACK_URL", default_value = "http://127.0.0.1:4437")]
     pub(super) url: String,
+    /// Certificates of the authorities to believe, in PEM [default: those of the machine]
+    #[arg(long, env = "SCROLLBACK_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 impl ServerUrl {
     /// A client of that server.
     pub(super) fn client(&self) -> Result<Client> {
-        Ok(Client::new(&self.url)?)
+        let mut builder = Client::builder(&self.url);
+        if let Some(path) = &self.ca {
+            let pem = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            builder = builder.ca(pem);
+        }
+        Ok(builder.build()?)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
 pub struct ClientBuilder {
     url: String,
     token: Option<String>,
+    ca: Option<Vec<u8>>,
     connect_within: Duration,
     answer_within: Duration,
     silent_for: Duration,
@@ -33,6 +34,7 @@ impl ClientBuilder {
         Self {
             url: url.into(),
             token: None,
+            ca: None,
             connect_within: Duration::from_secs(5),
             answer_within: Duration::from_mins(1),
             silent_for: Duration::from_secs(45),
@@ -46,6 +48,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
+        self
+    }
+
+    /// Believes certificates of these authorities, in PEM, and of no others; for servers with a
+    /// certificate that the machine does not know.
+    #[must_use]
+    pub fn ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca = Some(pem.into());
         self
     }
 
@@ -95,7 +105,7 @@ impl ClientBuilder {
     /// Puts the client together. Nothing is sent yet.
     ///
     /// # Errors
-    /// The URL or the token cannot be one.
+    /// The URL or the token cannot be one, or what should be authorities is no PEM.
     pub fn build(self) -> Result<Client, ClientError> {
         let refused = || ClientError::Url(self.url.clone());
         let parsed = reqwest::Url::parse(&self.url).map_err(|_| refused())?;
@@ -110,9 +120,19 @@ impl ClientBuilder {
             headers.insert(header::AUTHORIZATION, bearer);
         }
         tls::choose();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .connect_timeout(self.connect_within)
             .default_headers(headers)
+            // Each live read has a connection to itself: one that is not read holds up no other.
+            .http1_only();
+        if let Some(pem) = &self.ca {
+            let trusted = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if trusted.is_empty() {
+                return Err(ClientError::Ca);
+            }
+            http = http.tls_certs_only(trusted);
+        }
+        let http = http
             .build()
             .map_err(|source| ClientError::Unreachable { url: self.url.clone(), source })?;
         let base = self.url.trim_end_matches('/').to_owned();
@@ -141,6 +161,14 @@ mod tests {
         }
         let client = Client::new("http://127.0.0.1:4437/").unwrap();
         assert_eq!(client.url("/healthz"), "http://127.0.0.1:4437/healthz");
+    }
+
+    #[test]
+    fn authorities_that_are_no_pem_are_refused() {
+        for pem in ["", "x", "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"] {
+            let builder = Client::builder("https://127.0.0.1:1").ca(pem);
+            assert!(matches!(builder.build(), Err(ClientError::Ca)), "{pem:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,11 @@ pub enum ClientError {
     /// Not a token: it has characters that no header may have.
     #[error("the token has characters that no header may have: look for a line break at its end")]
     Token,
+    /// Not certificates of authorities.
+    #[error(
+        "what should be authorities is no certificate in PEM; give the file of the one that signed the server's"
+    )]
+    Ca,
     /// No answer came.
     #[error("cannot reach {url} ({}): start it with `scrollback serve`, or name another URL", innermost(.source))]
     Unreachable {
@@ -69,7 +74,7 @@ impl ClientError {
             }
             Self::Problem { problem, .. } => problem.retryable || problem.status >= 500,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
-            Self::Url(_) | Self::Token | Self::Body(_) => false,
+            Self::Url(_) | Self::Token | Self::Ca | Self::Body(_) => false,
         }
     }
 
@@ -87,7 +92,7 @@ impl ClientError {
             // A gateway says 503, too, when the server was lost after the request was handed on.
             Self::Status { status, .. } => *status < 500,
             Self::Slow { .. } | Self::Answer(_) | Self::Garbled(_) => false,
-            Self::Url(_) | Self::Token | Self::Body(_) => true,
+            Self::Url(_) | Self::Token | Self::Ca | Self::Body(_) => true,
         }
     }
 
