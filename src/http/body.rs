@@ -1,23 +1,32 @@
-//! Request bodies: read piece by piece, with a bound on size and on silence. A body that does
-//! not come whole is an error, never a shorter body.
+//! Request bodies: read piece by piece, with a bound on size, on silence and on slowness. A body
+//! that does not come whole is an error, never a shorter body.
 
 use axum::body::{Body, Bytes};
 use futures_util::FutureExt;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use super::error::Fail;
+use super::{error::Fail, pace::Pace};
 use crate::{clock::Clock, limits, wire::code::Code};
 
 /// A body as it comes in.
 pub(super) struct Incoming<'a> {
     body: Body,
     clock: &'a dyn Clock,
+    pace: Pace,
+    /// Bytes that came since the pace was looked at. It is where a piece has to be waited for: what
+    /// is there already was fast enough.
+    unpaced: usize,
 }
 
 impl<'a> Incoming<'a> {
     pub(super) fn new(body: Body, clock: &'a dyn Clock) -> Self {
-        Self { body, clock }
+        Self { body, clock, pace: Pace::WHOLE, unpaced: 0 }
+    }
+
+    /// A body that may go on for as long as its writer has something to say.
+    pub(super) fn ndjson(body: Body, clock: &'a dyn Clock) -> Self {
+        Self { pace: Pace::NDJSON, ..Self::new(body, clock) }
     }
 
     /// The next piece; `None` at the end.
@@ -25,18 +34,25 @@ impl<'a> Incoming<'a> {
         if let Some(piece) = self.ready() {
             return piece;
         }
-        tokio::select! {
-            piece = piece(&mut self.body) => piece,
-            () = self.clock.sleep(limits::BODY_IDLE_TIMEOUT) => Err(Fail::new(
-                Code::BodyTimeout,
-                format!("the body stopped coming for {} s", limits::BODY_IDLE_TIMEOUT.as_secs()),
-            )),
-        }
+        let came = std::mem::take(&mut self.unpaced);
+        let left = self.pace.left(came, self.clock.now_ms()).ok_or_else(too_slow)?;
+        let piece = tokio::select! {
+            piece = piece(&mut self.body) => piece?,
+            () = self.clock.sleep(left.min(limits::BODY_IDLE_TIMEOUT)) => {
+                return Err(if left < limits::BODY_IDLE_TIMEOUT { too_slow() } else { silent() });
+            }
+        };
+        self.unpaced += piece.as_ref().map_or(0, Bytes::len);
+        Ok(piece)
     }
 
     /// The next piece, if it is there.
     pub(super) fn ready(&mut self) -> Option<Result<Option<Bytes>, Fail>> {
-        piece(&mut self.body).now_or_never()
+        let piece = piece(&mut self.body).now_or_never()?;
+        if let Ok(Some(piece)) = &piece {
+            self.unpaced += piece.len();
+        }
+        Some(piece)
     }
 
     /// All of it, up to [`limits::BODY_BYTES_MAX`].
@@ -92,6 +108,23 @@ async fn piece(body: &mut Body) -> Result<Option<Bytes>, Fail> {
             },
         }
     }
+}
+
+fn silent() -> Fail {
+    let seconds = limits::BODY_IDLE_TIMEOUT.as_secs();
+    Fail::new(Code::BodyTimeout, format!("the body stopped coming for {seconds} s"))
+}
+
+fn too_slow() -> Fail {
+    Fail::new(
+        Code::BodyTimeout,
+        format!(
+            "the body came too slowly; send 1 KiB a second or more, and all of it within {} s, or \
+             whole events as NDJSON, one each {} s at least",
+            limits::BODY_WITHIN.as_secs(),
+            limits::BODY_IDLE_TIMEOUT.as_secs()
+        ),
+    )
 }
 
 fn too_large() -> Fail {

@@ -16,7 +16,10 @@ use axum::{
 use futures_util::FutureExt;
 use tower::{Service, ServiceBuilder, service_fn};
 
-pub use self::{peer::Peer, state::App};
+pub use self::{
+    peer::{Peer, TrustedProxy},
+    state::App,
+};
 use crate::{log::StreamPath, wire::paths};
 
 mod access;
@@ -27,8 +30,9 @@ mod extract;
 mod health;
 mod layers;
 mod native;
+mod pace;
 mod params;
-mod peer;
+pub mod peer;
 mod protocol;
 mod rejected;
 mod state;

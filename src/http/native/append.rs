@@ -108,7 +108,7 @@ async fn events(app: &App, path: &StreamPath, parts: &Parts, body: Body) -> Resu
     let asked = Asked::of(&Params::of(&parts.uri)?)?;
     match kind(&parts.headers)? {
         Kind::Ndjson => {
-            let incoming = Incoming::new(body, &**app.log().clock());
+            let incoming = Incoming::ndjson(body, &**app.log().clock());
             json(&ndjson::append_all(app, path, asked, incoming).await?)
         }
         Kind::Json => {
