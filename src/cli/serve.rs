@@ -14,7 +14,7 @@ use clap::{Args, builder::FalseyValueParser};
 
 use crate::server::{
     self,
-    settings::{LogFormat, Settings, parse_span},
+    settings::{LogFormat, Settings, SocketMode, TrustedProxy, parse_span},
     telemetry,
 };
 
@@ -44,6 +44,21 @@ pub(super) struct Serve {
     /// server listens on loopback]
     #[arg(long, env = "SCROLLBACK_WEBHOOK_LOCALHOST", value_name = "BOOL")]
     webhook_localhost: Option<bool>,
+    /// The server's certificate and those above it, in PEM; read again when it changes
+    #[arg(long, env = "SCROLLBACK_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM
+    #[arg(long, env = "SCROLLBACK_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Unix socket to listen on beside the address
+    #[arg(long, env = "SCROLLBACK_UNIX_SOCKET", value_name = "PATH")]
+    unix_socket: Option<PathBuf>,
+    /// Permissions of the Unix socket [default: 0600]
+    #[arg(long, env = "SCROLLBACK_UNIX_SOCKET_MODE", value_name = "OCTAL")]
+    unix_socket_mode: Option<SocketMode>,
+    /// Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas
+    #[arg(long, env = "SCROLLBACK_TRUSTED_PROXIES", value_name = "ADDRESS", value_delimiter = ',')]
+    trusted_proxy: Vec<TrustedProxy>,
     /// Listen beyond loopback although there is no authentication
     #[arg(long, env = "SCROLLBACK_INSECURE_NO_AUTH", value_parser = FalseyValueParser::new())]
     insecure_no_auth: bool,
@@ -75,6 +90,7 @@ impl Serve {
     /// The settings with what was typed laid over what the file says.
     fn over(self, file: Settings) -> Settings {
         let typed = Some(self.cors_origin).filter(|origins| !origins.is_empty());
+        let proxies = Some(self.trusted_proxy).filter(|proxies| !proxies.is_empty());
         Settings {
             cors_origins: typed.unwrap_or(file.cors_origins),
             listen: self.listen.unwrap_or(file.listen),
@@ -84,6 +100,11 @@ impl Serve {
             log_filter: self.log_filter.unwrap_or(file.log_filter),
             public_url: self.public_url.or(file.public_url),
             webhook_localhost: self.webhook_localhost.or(file.webhook_localhost),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            unix_socket: self.unix_socket.or(file.unix_socket),
+            unix_socket_mode: self.unix_socket_mode.unwrap_or(file.unix_socket_mode),
+            trusted_proxies: proxies.unwrap_or(file.trusted_proxies),
             insecure_no_auth: self.insecure_no_auth || file.insecure_no_auth,
         }
     }

@@ -104,9 +104,7 @@ pub async fn start_with(
     let tasks = Tasks::default();
     let (finish, abort) = (CancellationToken::new(), CancellationToken::new());
     let acceptor =
-        Acceptor::bind(settings.listen, tasks.clone(), clock, finish.clone(), abort.clone())
-            .await
-            .with_context(|| format!("listening on {}", settings.listen))?;
+        Acceptor::bind(settings, tasks.clone(), clock, finish.clone(), abort.clone()).await?;
     let addr = acceptor.addr().context("asking where the server listens")?;
     let subscriptions = subscriptions(settings, &log, addr).await?;
     let app = App::new(log.clone(), subscriptions.clone());
@@ -141,7 +139,7 @@ pub async fn start_with(
         Ok(())
     });
     tracing::info!(%addr, "listening");
-    Ok(Running { addr, log, app, tasks, finish, abort })
+    Ok(Running { addr, scheme: settings.scheme(), log, app, tasks, finish, abort })
 }
 
 /// The subscriptions on the log, read before anybody asks for them.
@@ -163,6 +161,7 @@ async fn subscriptions(
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
+    scheme: &'static str,
     log: Log,
     app: Arc<App>,
     tasks: Tasks,
@@ -180,7 +179,7 @@ impl Running {
     /// Where it listens, as a URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("{}://{}", self.scheme, self.addr)
     }
 
     /// Its log.

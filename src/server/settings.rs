@@ -4,11 +4,13 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::http::TrustedProxy;
 use crate::{limits, subscription::Targets};
 
 /// The port, unless told otherwise.
@@ -39,6 +41,19 @@ pub struct Settings {
     /// where the server listens on loopback only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_localhost: Option<bool>,
+    /// The server's certificate and those above it, in PEM. With it TCP connections are TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// A Unix socket to listen on beside the address, without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<PathBuf>,
+    /// Who may connect to it.
+    pub unix_socket_mode: SocketMode,
+    /// Proxies whose `X-Forwarded-For` says where a request comes from.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// Listens beyond loopback although there is no authentication.
     pub insecure_no_auth: bool,
 }
@@ -54,6 +69,49 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who may connect to the Unix socket, as file permissions, written in octal: `0600` is the user
+/// that the server runs as, `0660` its group besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SocketMode(u32);
+
+impl SocketMode {
+    /// The permissions as the system has them.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for SocketMode {
+    fn default() -> Self {
+        Self(0o600)
+    }
+}
+
+impl FromStr for SocketMode {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
+        bits.map(Self).ok_or_else(|| SettingsError::SocketMode(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for SocketMode {
+    type Error = SettingsError;
+
+    fn try_from(text: String) -> Result<Self, SettingsError> {
+        text.parse()
+    }
+}
+
+impl From<SocketMode> for String {
+    fn from(mode: SocketMode) -> Self {
+        format!("{:04o}", mode.0)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -65,6 +123,11 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             public_url: None,
             webhook_localhost: None,
+            tls_cert: None,
+            tls_key: None,
+            unix_socket: None,
+            unix_socket_mode: SocketMode::default(),
+            trusted_proxies: Vec::new(),
             insecure_no_auth: false,
         }
     }
@@ -90,6 +153,12 @@ pub enum SettingsError {
         "{0:?} is no public URL; write a scheme, a host and perhaps a path, such as https://log.example"
     )]
     PublicUrl(String),
+    /// A certificate without its key, or a key without its certificate.
+    #[error("a certificate and its key belong together; give both --tls-cert and --tls-key")]
+    HalfOfTls,
+    /// Not file permissions.
+    #[error("{0:?} are no permissions of a socket; write them in octal, such as 0600 or 0660")]
+    SocketMode(String),
     /// Not a span of time.
     #[error("{0:?} is not a span of time; write a number and ms, s, m, h, d or w, such as 30d")]
     Span(String),
@@ -103,6 +172,9 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsError> {
         if !self.listen.ip().is_loopback() && !self.insecure_no_auth {
             return Err(SettingsError::Exposed(self.listen));
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err(SettingsError::HalfOfTls);
         }
         if self.retention < limits::RETENTION_MIN {
             return Err(SettingsError::Retention);
@@ -123,13 +195,25 @@ impl Settings {
         if allowed { Targets::Localhost } else { Targets::Public }
     }
 
+    /// The files of the certificate and of its key, where connections are TLS.
+    #[must_use]
+    pub fn tls_files(&self) -> Option<(PathBuf, PathBuf)> {
+        self.tls_cert.clone().zip(self.tls_key.clone())
+    }
+
+    /// What URLs of the server begin with.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls_cert.is_some() { "https" } else { "http" }
+    }
+
     /// The URL under which workers reach a server that listens on `addr`, if that is known.
     #[must_use]
     pub fn public_url(&self, addr: SocketAddr) -> Option<String> {
         if let Some(url) = &self.public_url {
             return Some(url.trim_end_matches('/').to_owned());
         }
-        (!addr.ip().is_unspecified()).then(|| format!("http://{addr}"))
+        (!addr.ip().is_unspecified()).then(|| format!("{}://{addr}", self.scheme()))
     }
 }
 
@@ -262,6 +346,34 @@ mod tests {
             let settings = Settings { public_url: Some(url.to_owned()), ..Settings::default() };
             assert_eq!(settings.check(), Err(SettingsError::PublicUrl(url.to_owned())), "{url}");
         }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_belong_together_and_make_urls_https() {
+        let half = Settings { tls_cert: Some("c.pem".into()), ..Settings::default() };
+        assert_eq!(half.check(), Err(SettingsError::HalfOfTls));
+        let other = Settings { tls_key: Some("k.pem".into()), ..Settings::default() };
+        assert_eq!(other.check(), Err(SettingsError::HalfOfTls));
+        let whole = Settings { tls_key: other.tls_key, ..half };
+        assert_eq!(whole.check(), Ok(()));
+        let at = "127.0.0.1:80".parse().unwrap();
+        assert_eq!(whole.public_url(at).as_deref(), Some("https://127.0.0.1:80"));
+    }
+
+    #[test]
+    fn permissions_of_the_socket_and_proxies_are_texts_in_the_settings_file() {
+        let text = "unix_socket_mode = \"0660\"\ntrusted_proxies = [\"10.0.0.1\", \"fd00::/8\"]";
+        let settings: Settings = toml::from_str(text).unwrap();
+        assert_eq!(settings.unix_socket_mode.bits(), 0o660);
+        assert_eq!(settings.trusted_proxies.len(), 2);
+        assert!(toml::to_string(&settings).unwrap().contains(text));
+        for wrong in ["", "8", "rw", "01000", "-1"] {
+            assert_eq!(
+                wrong.parse::<SocketMode>(),
+                Err(SettingsError::SocketMode(wrong.to_owned()))
+            );
+        }
+        assert!(toml::from_str::<Settings>("trusted_proxies = [\"proxy\"]").is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Tasks {
     services: TaskTracker,
     connections: TaskTracker,
+    requests: TaskTracker,
     stop: CancellationToken,
     failed: watch::Sender<Option<Arc<str>>>,
 }
@@ -21,6 +22,7 @@ impl Default for Tasks {
         Self {
             services: TaskTracker::new(),
             connections: TaskTracker::new(),
+            requests: TaskTracker::new(),
             stop: CancellationToken::new(),
             failed: watch::Sender::new(None),
         }
@@ -61,6 +63,15 @@ impl Tasks {
         drop(tokio::spawn(self.connections.track_future(work)));
     }
 
+    /// Runs one request of a connection on which many are under way at once.
+    #[expect(clippy::disallowed_methods, reason = "the one home of spawned work")]
+    pub fn request<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(tokio::spawn(self.requests.track_future(work)));
+    }
+
     /// Completes when a task has failed, with the reason.
     pub async fn until_failed(&self) -> Arc<str> {
         let mut failed = self.failed.subscribe();
@@ -76,10 +87,12 @@ impl Tasks {
         self.connections.len()
     }
 
-    /// Completes when every connection has ended.
+    /// Completes when every connection has ended, and every request with it.
     pub async fn until_disconnected(&self) {
         self.connections.close();
         self.connections.wait().await;
+        self.requests.close();
+        self.requests.wait().await;
     }
 
     /// Ends the tasks of the server and waits for them.

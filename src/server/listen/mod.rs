@@ -1,20 +1,35 @@
-//! Connections: accepted up to a bound, served with bounds on headers and on silence, ended
-//! gracefully. It refuses to know what is served.
+//! Where connections come in: accepted up to a bound, over TCP and over a Unix socket. It refuses
+//! to know what is served. Invariant: nothing that a client does, or leaves undone, keeps the next
+//! one from being accepted.
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{body::Body, extract::Request, response::Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use anyhow::Context;
+use axum::{extract::Request, response::Response};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::tasks::Tasks;
-use crate::{clock::Clock, limits};
+pub use self::{certificates::TlsError, unix::UnixSocketError};
+use self::{
+    certificates::{Certificates, TlsFiles},
+    connection::{From, Terms},
+    line::{Line, Socket},
+    unix::UnixSocket,
+};
+use super::{Settings, tasks::Tasks};
+use crate::clock::Clock;
+
+mod activity;
+mod certificates;
+mod connection;
+mod line;
+mod places;
+mod preface;
+mod unix;
 
 /// After a failed accept (no file handles are left, say) the next try waits this long.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -22,37 +37,48 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Accepts and serves connections.
 #[derive(Debug)]
 pub struct Acceptor {
-    listener: TcpListener,
-    tasks: Tasks,
-    clock: Arc<dyn Clock>,
-    /// Connections end once their request in flight is answered.
-    finish: CancellationToken,
-    /// Connections end at once.
-    abort: CancellationToken,
+    tcp: TcpListener,
+    unix: Option<UnixSocket>,
+    terms: Arc<Terms>,
 }
 
 impl Acceptor {
-    /// Listens at `addr`.
+    /// Listens where the settings say. Once `finish` is cancelled connections end when their
+    /// requests in flight are answered, and at once when `abort` is.
     ///
     /// # Errors
-    /// The address is taken or not ours.
+    /// An address is taken or not ours, or the certificate is of no use.
     pub async fn bind(
-        addr: SocketAddr,
+        settings: &Settings,
         tasks: Tasks,
         clock: Arc<dyn Clock>,
         finish: CancellationToken,
         abort: CancellationToken,
-    ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(addr).await?;
-        Ok(Self { listener, tasks, clock, finish, abort })
+    ) -> anyhow::Result<Self> {
+        let tls = match settings.tls_files() {
+            Some((cert, key)) => Some(Certificates::load(TlsFiles { cert, key }).await?),
+            None => None,
+        };
+        let tcp = TcpListener::bind(settings.listen).await;
+        let tcp = tcp.with_context(|| format!("listening on {}", settings.listen))?;
+        let mode = settings.unix_socket_mode.bits();
+        let unix = settings.unix_socket.as_deref().map(|path| UnixSocket::bind(path, mode));
+        let unix = unix.transpose()?;
+        if let Some(tls) = tls.clone() {
+            let clock = Arc::clone(&clock);
+            tasks.service("certificate", async move { tls.watch(&*clock).await });
+        }
+        let trusted = settings.trusted_proxies.clone();
+        let terms = Arc::new(Terms { tasks, clock, finish, abort, tls, trusted });
+        Ok(Self { tcp, unix, terms })
     }
 
     /// Where it listens.
     ///
     /// # Errors
     /// The system does not say.
-    pub fn addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
     }
 
     /// Accepts until told to finish. At the bound of connections it waits: the system's queue
@@ -65,23 +91,41 @@ impl Acceptor {
             + Sync
             + 'static,
     {
-        let places = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-        let finish = self.finish.clone();
+        let places = Arc::new(Semaphore::new(places::count()));
         let accepting = async {
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-                match self.listener.accept().await {
-                    Ok((stream, _)) => self.connection(stream, service.clone(), place),
+                match self.next().await {
+                    Ok((socket, from)) => self.connection(socket, from, service.clone(), place),
                     Err(error) => {
                         tracing::warn!(error = %error, "a connection was not accepted");
-                        self.clock.sleep(ACCEPT_AGAIN_AFTER).await;
+                        self.terms.clock.sleep(ACCEPT_AGAIN_AFTER).await;
                     }
                 }
             }
         };
-        finish.run_until_cancelled(accepting).await;
+        self.terms.finish.run_until_cancelled(accepting).await;
     }
 
-    fn connection<S>(&self, stream: TcpStream, service: S, place: OwnedSemaphorePermit)
+    /// The next connection of either kind.
+    async fn next(&self) -> io::Result<(Socket, From)> {
+        let unix = async {
+            match &self.unix {
+                Some(unix) => unix.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        let (stream, addr) = tokio::select! {
+            tcp = self.tcp.accept() => tcp?,
+            unix = unix => return Ok((Socket::Unix(unix?), From::Unix)),
+        };
+        // Without it an answer may wait for the peer's delayed acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = %error, "TCP_NODELAY was refused");
+        }
+        Ok((Socket::Tcp(stream), From::Tcp(addr.ip().to_canonical())))
+    }
+
+    fn connection<S>(&self, socket: Socket, from: From, service: S, place: OwnedSemaphorePermit)
     where
         S: Service<Request, Response = Response, Error = Infallible, Future: Send>
             + Clone
@@ -89,43 +133,13 @@ impl Acceptor {
             + Sync
             + 'static,
     {
-        // Without it an answer may wait for the peer's delayed acknowledgement.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(error = %error, "TCP_NODELAY was refused");
-        }
-        let (finish, abort) = (self.finish.clone(), self.abort.clone());
-        self.tasks.connection(async move {
-            if let Err(error) = serve(stream, service, &finish, &abort).await {
+        let terms = Arc::clone(&self.terms);
+        let line = Line::new(socket, Arc::clone(&terms.clock));
+        self.terms.tasks.connection(async move {
+            if let Err(error) = connection::serve(line, from, service, &terms).await {
                 tracing::debug!(error = %error, "a connection broke");
             }
             drop(place);
         });
     }
-}
-
-async fn serve<S>(
-    stream: TcpStream,
-    service: S,
-    finish: &CancellationToken,
-    abort: &CancellationToken,
-) -> hyper::Result<()>
-where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
-{
-    let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        service.clone().call(request.map(Body::new))
-    });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_TIMEOUT)
-        .max_buf_size(limits::HEADER_BYTES_MAX);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    // Nothing is aborted that was not told to finish, so until then one signal is watched.
-    tokio::select! {
-        biased;
-        served = connection.as_mut() => return served,
-        () = finish.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    abort.run_until_cancelled(connection).await.unwrap_or(Ok(()))
 }

@@ -1,0 +1,254 @@
+//! One connection, from its first byte: a TLS handshake where there is a certificate, then
+//! HTTP/1.1 or HTTP/2, with bounds on headers, on silence and on what is under way at once. It
+//! refuses to know what is served. Invariant: a connection ends by itself when its client does
+//! nothing any more, and once it is told to, with its requests in flight answered.
+
+use std::{convert::Infallible, fmt, future::Future, io, net::IpAddr, pin::pin, sync::Arc};
+
+use axum::{body::Body, extract::Request, response::Response};
+use hyper::{
+    body::Incoming,
+    rt::Executor,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::{activity::Activity, certificates::Certificates, line::Line, preface::Version};
+use crate::{
+    clock::Clock,
+    http::{
+        Peer, TrustedProxy,
+        peer::{forwarded, is_trusted},
+    },
+    limits,
+    server::tasks::Tasks,
+};
+
+/// What all connections are served with.
+pub(super) struct Terms {
+    pub(super) tasks: Tasks,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Connections end once their requests in flight are answered.
+    pub(super) finish: CancellationToken,
+    /// Connections end at once.
+    pub(super) abort: CancellationToken,
+    pub(super) tls: Option<Certificates>,
+    pub(super) trusted: Vec<TrustedProxy>,
+}
+
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terms").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum From {
+    Tcp(IpAddr),
+    Unix,
+}
+
+/// Why a connection ended otherwise than with its last answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    #[error("{0}")]
+    Line(#[from] io::Error),
+    #[error("the client did not say in time what it wants")]
+    Slow,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S>(
+    mut line: Line,
+    from: From,
+    service: S,
+    terms: &Terms,
+) -> Result<(), Broken>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    // What few connections need is boxed, so that it costs the others no room.
+    if let (Some(tls), From::Tcp(addr)) = (&terms.tls, from) {
+        return Box::pin(over_tls(line, addr, service, tls, terms)).await;
+    }
+    let version = in_time(limits::HEADER_TIMEOUT, line.version(), terms).await?;
+    match version {
+        None => Ok(()),
+        Some(Version::One) => http1(line, from, service, terms).await,
+        Some(Version::Two) => Box::pin(http2(line, from, service, terms)).await,
+    }
+}
+
+async fn over_tls<S>(
+    line: Line,
+    addr: IpAddr,
+    service: S,
+    tls: &Certificates,
+    terms: &Terms,
+) -> Result<(), Broken>
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    let handshake = tls.acceptor().accept(line);
+    let Some(line) = in_time(limits::TLS_HANDSHAKE_WITHIN, handshake, terms).await? else {
+        return Ok(());
+    };
+    let is_http2 = line.get_ref().1.alpn_protocol() == Some(b"h2");
+    if is_http2 {
+        http2(line, From::Tcp(addr), service, terms).await
+    } else {
+        http1(line, From::Tcp(addr), service, terms).await
+    }
+}
+
+/// What comes before the first request, within its time; `None` where the server stops first.
+async fn in_time<T>(
+    within: std::time::Duration,
+    first: impl Future<Output = io::Result<T>>,
+    terms: &Terms,
+) -> Result<Option<T>, Broken> {
+    tokio::select! {
+        biased;
+        done = first => Ok(Some(done?)),
+        () = terms.finish.cancelled() => Ok(None),
+        () = terms.clock.sleep(within) => Err(Broken::Slow),
+    }
+}
+
+async fn http1<L, S>(line: L, from: From, service: S, terms: &Terms) -> Result<(), Broken>
+where
+    L: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
+{
+    let callers = Callers::of(from, terms);
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        service.clone().call(callers.named(request))
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADER_TIMEOUT)
+        .max_buf_size(limits::HEADER_BYTES_MAX);
+    let connection = builder.serve_connection(TokioIo::new(line), answer);
+    drive(connection, std::future::pending(), terms).await
+}
+
+async fn http2<L, S>(line: L, from: From, service: S, terms: &Terms) -> Result<(), Broken>
+where
+    L: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    let (callers, activity) = (Callers::of(from, terms), Activity::default());
+    let counted = activity.clone();
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let asked = counted.begin();
+        let answer = service.clone().call(callers.named(request));
+        async move { answer.await.map(|response| response.map(|body| asked.answered(body))) }
+    });
+    let requests = Requests { tasks: terms.tasks.clone(), abort: terms.abort.clone() };
+    let mut builder = http2::Builder::new(requests);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::HTTP2_STREAMS_MAX)
+        .max_header_list_size(u32::try_from(limits::HEADER_BYTES_MAX).unwrap_or(u32::MAX))
+        .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(limits::HTTP2_SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(limits::HTTP2_RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(limits::HTTP2_RESETS_OURS_MAX)
+        .keep_alive_interval(limits::HTTP2_PING_EVERY)
+        .keep_alive_timeout(limits::HTTP2_PING_WITHIN);
+    let connection = builder.serve_connection(TokioIo::new(line), answer);
+    drive(connection, activity.until_quiet(&*terms.clock), terms).await
+}
+
+/// Drives a connection to its end, which it is told of when the server stops, or when there has
+/// been enough of it.
+async fn drive<C>(
+    connection: C,
+    enough: impl Future<Output = ()>,
+    terms: &Terms,
+) -> Result<(), Broken>
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let mut connection = pin!(connection);
+    // Nothing is aborted that was not told to finish, so until then one signal is watched.
+    tokio::select! {
+        biased;
+        served = connection.as_mut() => return Ok(served?),
+        () = terms.finish.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = enough => {
+            connection.as_mut().graceful_shutdown();
+            return tokio::select! {
+                served = connection => Ok(served?),
+                () = terms.clock.sleep(limits::HTTP2_GOODBYE_WITHIN) => Ok(()),
+            };
+        }
+    }
+    Ok(terms.abort.run_until_cancelled(connection).await.unwrap_or(Ok(()))?)
+}
+
+/// Who asks over one connection.
+struct Callers {
+    peer: Peer,
+    /// The proxies to look through, where the connection is one's.
+    behind: Option<(IpAddr, Vec<TrustedProxy>)>,
+}
+
+impl Callers {
+    fn of(from: From, terms: &Terms) -> Self {
+        let From::Tcp(addr) = from else { return Self { peer: Peer(None), behind: None } };
+        let behind = is_trusted(addr, &terms.trusted).then(|| (addr, terms.trusted.clone()));
+        Self { peer: Peer(Some(addr)), behind }
+    }
+
+    /// A request with its peer among its extensions.
+    fn named(&self, request: hyper::Request<Incoming>) -> Request {
+        let mut request = request.map(Body::new);
+        let peer = match &self.behind {
+            None => self.peer,
+            Some((proxy, trusted)) => Peer(Some(forwarded(*proxy, request.headers(), trusted))),
+        };
+        request.extensions_mut().insert(peer);
+        request
+    }
+}
+
+/// Runs the requests of a connection of HTTP/2, each on its own.
+#[derive(Clone)]
+struct Requests {
+    tasks: Tasks,
+    abort: CancellationToken,
+}
+
+impl<F> Executor<F> for Requests
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, work: F) {
+        let abort = self.abort.clone();
+        self.tasks.request(async move {
+            abort.run_until_cancelled(work).await;
+        });
+    }
+}

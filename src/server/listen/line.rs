@@ -1,0 +1,271 @@
+//! What bytes of a connection come and go through: a socket of either kind, what was read of it
+//! already, and a bound on the time for which the other end may take nothing. It refuses to know
+//! what the bytes say.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+
+use super::preface::{self, Version};
+use crate::{
+    clock::{Clock, Sleep},
+    limits,
+};
+
+/// An accepted socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection's bytes.
+pub(super) struct Line<S = Socket> {
+    socket: S,
+    /// What was read to find out what the other end speaks.
+    first: Bytes,
+    clock: Arc<dyn Clock>,
+    /// Runs while something waits to be taken, from the moment when nothing more was.
+    stalled: Option<Sleep<'static>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    pub(super) fn new(socket: S, clock: Arc<dyn Clock>) -> Self {
+        Self { socket, first: Bytes::new(), clock, stalled: None }
+    }
+
+    /// What the other end speaks, by its first bytes, which are read again afterwards. Whoever
+    /// says nothing more is left to HTTP/1.1, which knows how to end.
+    pub(super) async fn version(&mut self) -> io::Result<Version> {
+        let mut read = Vec::with_capacity(preface::HTTP2.len());
+        loop {
+            let before = read.len();
+            let left = preface::HTTP2.len() - before;
+            (&mut self.socket).take(left as u64).read_buf(&mut read).await?;
+            let version = preface::version(&read);
+            if read.len() == before || version.is_some() {
+                self.first = read.into();
+                return Ok(version.unwrap_or(Version::One));
+            }
+        }
+    }
+
+    /// Lets what was written through, and an error where nothing has been for too long.
+    fn watched<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let clock = Arc::clone(&self.clock);
+        let stalled = self.stalled.get_or_insert_with(|| {
+            Box::pin(async move { clock.sleep(limits::WRITE_STALLED).await })
+        });
+        ready!(stalled.as_mut().poll(context));
+        self.stalled = None;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing is taken any more")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.first.is_empty() {
+            return Pin::new(&mut this.socket).poll_read(context, into);
+        }
+        let piece = this.first.split_to(this.first.remaining().min(into.remaining()));
+        into.put_slice(&piece);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.socket).poll_write(context, from);
+        this.watched(context, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.socket).poll_write_vectored(context, from);
+        this.watched(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(context, into),
+            Self::Unix(socket) => Pin::new(socket).poll_read(context, into),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(context, from),
+            Self::Unix(socket) => Pin::new(socket).poll_write(context, from),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, from),
+            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(context, from),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncWriteExt, DuplexStream, duplex},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn line(room: usize) -> (Line<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = duplex(room);
+        (Line::new(ours, Arc::new(SystemClock)), theirs)
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_say_what_is_spoken_and_are_read_again() {
+        for (sent, version) in [
+            (preface::HTTP2, Version::Two),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore", Version::Two),
+            (b"PRI * HTTP/1.1\r\n\r\n", Version::One),
+            (b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", Version::One),
+            (b"PRI", Version::One),
+            (b"", Version::One),
+        ] {
+            let (mut line, mut theirs) = line(1024);
+            theirs.write_all(sent).await.unwrap();
+            theirs.shutdown().await.unwrap();
+            assert_eq!(line.version().await.unwrap(), version);
+            let mut read = Vec::new();
+            line.read_to_end(&mut read).await.unwrap();
+            assert_eq!(read, sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn first_bytes_that_come_one_by_one_are_put_together() {
+        let (mut line, mut theirs) = line(1);
+        let sending = async {
+            theirs.write_all(preface::HTTP2).await.unwrap();
+            theirs.shutdown().await.unwrap();
+        };
+        let reading = async {
+            let version = line.version().await.unwrap();
+            let mut read = Vec::new();
+            line.read_to_end(&mut read).await.unwrap();
+            (version, read)
+        };
+        let ((), (version, read)) = tokio::join!(sending, reading);
+        assert_eq!((version, &*read), (Version::Two, preface::HTTP2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_for_long_is_cut_off() {
+        let (mut line, theirs) = line(8);
+        let begun = Instant::now();
+        let error = line.write_all(&[0; 9]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= limits::WRITE_STALLED);
+        drop(theirs);
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the time that a slow reader takes")]
+    async fn who_takes_a_little_now_and_then_is_not_and_silence_is_no_stall() {
+        let (mut line, mut theirs) = line(8);
+        let nearly = limits::WRITE_STALLED.mul_f32(0.9);
+        line.write_all(&[0; 8]).await.unwrap();
+        // Nothing waits to be taken, for however long.
+        tokio::time::sleep(10 * nearly).await;
+        let slow = async {
+            let mut read = Vec::new();
+            for _ in 0..5 {
+                tokio::time::sleep(nearly).await;
+                let mut piece = [0; 8];
+                let count = theirs.read(&mut piece).await.unwrap();
+                read.extend_from_slice(&piece[..count]);
+            }
+            read.len()
+        };
+        let (written, read) = tokio::join!(line.write_all(&[0; 32]), slow);
+        written.unwrap();
+        assert_eq!(read, 40);
+    }
+}
