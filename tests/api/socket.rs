@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use scrollback::{
-    clock::SystemClock,
+    clock::{Clock, Sleep, SystemClock},
     limits,
     metrics::Metrics,
     server::{self, Running, Settings},
@@ -13,28 +13,64 @@ use scrollback::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::Instant,
 };
 
+use super::util::NOW_MS;
+
 pub(crate) async fn start() -> Running {
-    let settings =
-        Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Settings::default() };
-    let (store, metrics) = (Arc::new(MemoryStore::default()), Arc::new(Metrics::default()));
-    server::start_with(&settings, store, Arc::new(SystemClock), metrics).await.unwrap()
+    start_as(settings()).await
 }
 
-struct Wire(TcpStream);
+pub(crate) fn settings() -> Settings {
+    Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Settings::default() }
+}
+
+pub(crate) async fn start_as(settings: Settings) -> Running {
+    try_start(settings, Arc::new(SystemClock)).await.unwrap()
+}
+
+pub(crate) async fn try_start(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Running> {
+    settings.check()?;
+    let (store, metrics) = (Arc::new(MemoryStore::default()), Arc::new(Metrics::default()));
+    server::start_with(&settings, store, clock, metrics).await
+}
+
+/// A clock that tells the time of the runtime, so that it stands and moves with it.
+#[derive(Debug)]
+struct RuntimeClock(Instant);
+
+impl Clock for RuntimeClock {
+    fn now_ms(&self) -> u64 {
+        NOW_MS + u64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+
+    fn sleep(&self, span: Duration) -> Sleep<'_> {
+        Box::pin(async move { SystemClock.sleep(span).await })
+    }
+}
+
+/// A server whose time is that of the runtime.
+pub(crate) async fn start_paused() -> Running {
+    try_start(settings(), Arc::new(RuntimeClock(Instant::now()))).await.unwrap()
+}
+
+pub(crate) struct Wire(pub(crate) TcpStream);
 
 impl Wire {
-    async fn to(server: &Running) -> Self {
+    pub(crate) async fn to(server: &Running) -> Self {
         Self(TcpStream::connect(server.addr()).await.unwrap())
     }
 
-    async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
     /// Reads until `end` has come.
-    async fn until(&mut self, end: &str) -> String {
+    pub(crate) async fn until(&mut self, end: &str) -> String {
         let mut text = String::new();
         let mut piece = [0; 4096];
         while !text.contains(end) {
@@ -56,14 +92,14 @@ impl Wire {
     }
 }
 
-fn post(uri: &str, kind: &str, length: usize, body: &str) -> String {
+pub(crate) fn post(uri: &str, kind: &str, length: usize, body: &str) -> String {
     format!(
         "POST {uri} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}"
     )
 }
 
-const EVENTS: &str = "/api/sessions/s/events";
-const EVENT: &str = r#"{"channel":"x","data":{}}"#;
+pub(crate) const EVENTS: &str = "/api/sessions/s/events";
+pub(crate) const EVENT: &str = r#"{"channel":"x","data":{}}"#;
 
 async fn tail(server: &Running) -> u64 {
     let path = scrollback::log::StreamPath::session("s").unwrap();
@@ -175,7 +211,7 @@ async fn headers_that_do_not_come_close_the_connection() {
     let server = start().await;
     let mut wire = Wire::to(&server).await;
     wire.send("GET /healthz HTTP/1.1\r\nhost: x\r\n").await;
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let mut answer = String::new();
     wire.0.read_to_string(&mut answer).await.unwrap();
     assert!(begun.elapsed() >= limits::HEADER_TIMEOUT, "{answer}");
@@ -191,7 +227,7 @@ async fn a_request_that_never_ends_does_not_keep_the_server_from_stopping() {
     while server.connections() < 1 {
         tokio::task::yield_now().await;
     }
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     server.stop().await.unwrap();
     assert!(begun.elapsed() <= limits::STOP_READERS_WITHIN + 2 * limits::STOP_WRITERS_WITHIN);
     let mut answer = String::new();

@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, fmt, future::Future, io, net::IpAddr, pin::pin, sync::Arc};
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{body::Body, extract::Request, http::HeaderMap, response::Response};
 use hyper::{
     body::Incoming,
     rt::Executor,
@@ -136,7 +136,7 @@ where
     L: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
 {
-    let callers = Callers::of(from, terms);
+    let callers = Callers::of(from, &terms.trusted);
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         service.clone().call(callers.named(request))
     });
@@ -157,7 +157,7 @@ where
         + Send
         + 'static,
 {
-    let (callers, activity) = (Callers::of(from, terms), Activity::default());
+    let (callers, activity) = (Callers::of(from, &terms.trusted), Activity::default());
     let counted = activity.clone();
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let asked = counted.begin();
@@ -216,19 +216,24 @@ struct Callers {
 }
 
 impl Callers {
-    fn of(from: From, terms: &Terms) -> Self {
+    fn of(from: From, trusted: &[TrustedProxy]) -> Self {
         let From::Tcp(addr) = from else { return Self { peer: Peer(None), behind: None } };
-        let behind = is_trusted(addr, &terms.trusted).then(|| (addr, terms.trusted.clone()));
+        let behind = is_trusted(addr, trusted).then(|| (addr, trusted.to_vec()));
         Self { peer: Peer(Some(addr)), behind }
+    }
+
+    /// Who sent a request with these headers.
+    fn peer(&self, headers: &HeaderMap) -> Peer {
+        match &self.behind {
+            None => self.peer,
+            Some((proxy, trusted)) => Peer(Some(forwarded(*proxy, headers, trusted))),
+        }
     }
 
     /// A request with its peer among its extensions.
     fn named(&self, request: hyper::Request<Incoming>) -> Request {
         let mut request = request.map(Body::new);
-        let peer = match &self.behind {
-            None => self.peer,
-            Some((proxy, trusted)) => Peer(Some(forwarded(*proxy, request.headers(), trusted))),
-        };
+        let peer = self.peer(request.headers());
         request.extensions_mut().insert(peer);
         request
     }
@@ -250,5 +255,22 @@ where
         self.tasks.request(async move {
             abort.run_until_cancelled(work).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_proxy_that_is_believed_speaks_for_others() {
+        let trusted = ["10.0.0.1".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "192.0.2.7".parse().unwrap());
+        let seen = |from: From| Callers::of(from, &trusted).peer(&headers).0;
+        let tcp = |text: &str| From::Tcp(text.parse().unwrap());
+        assert_eq!(seen(tcp("10.0.0.1")), Some("192.0.2.7".parse().unwrap()));
+        assert_eq!(seen(tcp("10.0.0.2")), Some("10.0.0.2".parse().unwrap()));
+        assert_eq!(seen(From::Unix), None);
     }
 }

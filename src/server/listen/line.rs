@@ -186,13 +186,14 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use tokio::{
         io::{AsyncWriteExt, DuplexStream, duplex},
         time::Instant,
     };
 
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{ManualClock, SystemClock};
 
     fn line(room: usize) -> (Line<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(room);
@@ -246,26 +247,20 @@ mod tests {
         drop(theirs);
     }
 
-    #[tokio::test(start_paused = true)]
-    #[expect(clippy::disallowed_methods, reason = "the time that a slow reader takes")]
+    #[tokio::test]
     async fn who_takes_a_little_now_and_then_is_not_and_silence_is_no_stall() {
-        let (mut line, mut theirs) = line(8);
-        let nearly = limits::WRITE_STALLED.mul_f32(0.9);
+        let clock = ManualClock::at(0);
+        let (ours, mut theirs) = duplex(8);
+        let mut line = Line::new(ours, clock.clone());
         line.write_all(&[0; 8]).await.unwrap();
         // Nothing waits to be taken, for however long.
-        tokio::time::sleep(10 * nearly).await;
-        let slow = async {
-            let mut read = Vec::new();
-            for _ in 0..5 {
-                tokio::time::sleep(nearly).await;
-                let mut piece = [0; 8];
-                let count = theirs.read(&mut piece).await.unwrap();
-                read.extend_from_slice(&piece[..count]);
-            }
-            read.len()
-        };
-        let (written, read) = tokio::join!(line.write_all(&[0; 32]), slow);
-        written.unwrap();
-        assert_eq!(read, 40);
+        clock.advance(10 * limits::WRITE_STALLED);
+        let mut writing = Box::pin(line.write_all(&[0; 32]));
+        for _ in 0..4 {
+            assert!(writing.as_mut().now_or_never().is_none());
+            clock.advance(limits::WRITE_STALLED.mul_f32(0.9));
+            assert_eq!(theirs.read(&mut [0; 8]).await.unwrap(), 8);
+        }
+        writing.await.unwrap();
     }
 }

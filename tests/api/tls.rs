@@ -1,0 +1,159 @@
+//! TLS over real sockets: what is refused, what is spoken over it, and a certificate that changes.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use reqwest::{Certificate, Version};
+use scrollback::{
+    client::Client,
+    clock::ManualClock,
+    limits,
+    server::{Running, Settings},
+    tls,
+};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+
+use super::{
+    socket::{Wire, settings, start_as, try_start},
+    util::NOW_MS,
+};
+
+/// An authority, and a certificate of it in a folder.
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = issuer();
+        let authority = Self { pem: issuer.pem(), issuer, folder };
+        authority.sign(authority.folder.path());
+        authority
+    }
+
+    /// Puts a new certificate and its key into a folder.
+    fn sign(&self, folder: &Path) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+        let cert = params.unwrap().signed_by(&key, &self.issuer).unwrap();
+        fs::write(folder.join("c.pem"), cert.pem()).unwrap();
+        fs::write(folder.join("k.pem"), key.serialize_pem()).unwrap();
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        let folder = self.folder.path();
+        Settings {
+            tls_cert: Some(folder.join("c.pem")),
+            tls_key: Some(folder.join("k.pem")),
+            ..settings()
+        }
+    }
+
+    /// A client that believes this authority alone, and comes over a connection of its own.
+    pub(crate) fn client(&self) -> reqwest::ClientBuilder {
+        tls::choose();
+        let ca = Certificate::from_pem(self.pem.as_bytes()).unwrap();
+        reqwest::Client::builder().tls_certs_only([ca])
+    }
+
+    async fn reaches(&self, server: &Running) -> bool {
+        let client = self.client().build().unwrap();
+        client.get(format!("{}/healthz", server.url())).send().await.is_ok()
+    }
+}
+
+fn issuer() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_without_its_certificate() {
+    let authority = Authority::new();
+    let clock = || Arc::new(ManualClock::default());
+    let half = Settings { tls_key: None, ..authority.settings() };
+    let error = try_start(half, clock()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a certificate and its key belong together; give both --tls-cert and --tls-key"
+    );
+    let settings = authority.settings();
+    fs::remove_file(settings.tls_key.as_ref().unwrap()).unwrap();
+    let error = try_start(settings, clock()).await.unwrap_err();
+    assert!(error.to_string().contains("k.pem cannot be read: "), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_tls_and_whoever_believes_another_authority_gets_no_answer() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let server = start_as(authority.settings()).await;
+    let mut wire = Wire::to(&server).await;
+    wire.send("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut answer = Vec::new();
+    drop(wire.0.read_to_end(&mut answer).await);
+    // An alert of TLS, and no HTTP.
+    assert_eq!(answer.first(), Some(&21));
+    assert!(!other.reaches(&server).await);
+    assert!(authority.reaches(&server).await);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_does_not_come_gives_its_place_back() {
+    let authority = Authority::new();
+    let server = start_as(authority.settings()).await;
+    let begun = tokio::time::Instant::now();
+    let mut wire = Wire::to(&server).await;
+    // The beginning of a handshake of which the rest does not come.
+    tokio::io::AsyncWriteExt::write_all(&mut wire.0, &[22, 3, 1, 1]).await.unwrap();
+    let mut answer = Vec::new();
+    drop(wire.0.read_to_end(&mut answer).await);
+    assert!(begun.elapsed() >= limits::TLS_HANDSHAKE_WITHIN);
+    assert!(begun.elapsed() < limits::HEADER_TIMEOUT);
+    server.stop().await.unwrap();
+    assert!(answer.is_empty());
+}
+
+#[tokio::test]
+async fn both_versions_of_http_are_spoken_and_urls_say_https() {
+    let authority = Authority::new();
+    let server = start_as(authority.settings()).await;
+    assert!(server.url().starts_with("https://127.0.0.1:"), "{}", server.url());
+    let url = format!("{}/healthz", server.url());
+    let newest = authority.client().build().unwrap().get(&url).send().await.unwrap();
+    assert_eq!((newest.status().as_u16(), newest.version()), (200, Version::HTTP_2));
+    let older = authority.client().http1_only().build().unwrap().get(&url).send().await.unwrap();
+    assert_eq!((older.status().as_u16(), older.version()), (200, Version::HTTP_11));
+    let client = Client::builder(server.url()).ca(authority.pem.as_str()).build().unwrap();
+    assert!(client.streams(None, None).await.unwrap().streams.is_empty());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_is_taken_when_it_is_of_use_and_the_old_one_stays_until_then() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let settings = old.settings();
+    let clock = ManualClock::at(NOW_MS);
+    let server = try_start(settings.clone(), clock.clone()).await.unwrap();
+    assert!(old.reaches(&server).await);
+    let cert = settings.tls_cert.unwrap();
+    fs::write(&cert, "no certificate").unwrap();
+    for _ in 0..3 {
+        clock.advance(limits::CERTIFICATE_LOOK_EVERY);
+        assert!(old.reaches(&server).await);
+    }
+    new.sign(cert.parent().unwrap());
+    let taken = async {
+        while !new.reaches(&server).await {
+            clock.advance(limits::CERTIFICATE_LOOK_EVERY);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), taken).await.unwrap();
+    assert!(!old.reaches(&server).await);
+    server.stop().await.unwrap();
+}
