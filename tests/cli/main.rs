@@ -14,4 +14,5 @@ mod producer;
 mod serve;
 mod slow;
 mod subscriptions;
+mod tls;
 mod util;

@@ -17,7 +17,7 @@ pub(crate) struct Server {
     child: Child,
     /// Kept open: a server that cannot write its log would notice.
     log: BufReader<ChildStderr>,
-    address: String,
+    url: String,
     dir: Arc<TempDir>,
 }
 
@@ -31,22 +31,23 @@ pub(crate) fn scrollback(args: &str) -> Command {
     command
 }
 
-fn spawn(data: &Path, listen: &str) -> (Child, BufReader<ChildStderr>, String) {
+fn spawn(data: &Path, listen: &str, more: &str) -> (Child, BufReader<ChildStderr>, String) {
     let mut command = scrollback("serve --log-filter warn");
     command.arg("--data-dir").arg(data).args(["--listen", listen]);
+    command.args(more.split_whitespace());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
-    let address = listening(&mut log);
-    (child, log, address)
+    let url = listening(&mut log);
+    (child, log, url)
 }
 
-/// The address in what a server says first.
+/// The URL in what a server says first.
 fn listening(log: &mut impl BufRead) -> String {
     let mut said = String::new();
     loop {
         let mut line = String::new();
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended: {said}");
-        if let Some((_, rest)) = line.split_once("listens on http://") {
+        if let Some((_, rest)) = line.split_once("listens on ") {
             return rest.split([';', ' ', '\n']).next().unwrap().to_owned();
         }
         said.push_str(&line);
@@ -56,28 +57,35 @@ fn listening(log: &mut impl BufRead) -> String {
 impl Server {
     pub(crate) fn start() -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
-        let (child, log, address) = spawn(&dir.path().join("data"), "127.0.0.1:0");
-        Self { child, log, address, dir }
+        let (child, log, url) = spawn(&dir.path().join("data"), "127.0.0.1:0", "");
+        Self { child, log, url, dir }
+    }
+
+    /// A server with more said to it.
+    pub(crate) fn start_with(more: &str) -> Self {
+        let dir = Arc::new(TempDir::new().unwrap());
+        let (child, log, url) = spawn(&dir.path().join("data"), "127.0.0.1:0", more);
+        Self { child, log, url, dir }
     }
 
     /// A server on a folder of somebody else's.
     pub(crate) fn start_on(data: &Path) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
-        let (child, log, address) = spawn(data, "127.0.0.1:0");
-        Self { child, log, address, dir }
+        let (child, log, url) = spawn(data, "127.0.0.1:0", "");
+        Self { child, log, url, dir }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 
     pub(crate) fn address(&self) -> &str {
-        &self.address
+        self.url.split_once("://").unwrap().1
     }
 
     /// A gauge of the server.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
+        let mut socket = TcpStream::connect(self.address()).unwrap();
         let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         socket.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
@@ -89,7 +97,7 @@ impl Server {
 
     /// A request without a command for it: the body of the answer, which must be a success.
     pub(crate) fn http(&self, request: &str, kind: &str, body: &str) -> String {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
+        let mut socket = TcpStream::connect(self.address()).unwrap();
         let length = body.len();
         let head = format!(
             "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
@@ -118,7 +126,7 @@ impl Server {
     pub(crate) fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let (child, log, _) = spawn(&self.data_dir(), &self.address);
+        let (child, log, _) = spawn(&self.data_dir(), self.address(), "");
         self.child = child;
         self.log = log;
     }

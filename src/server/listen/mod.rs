@@ -64,6 +64,9 @@ impl Acceptor {
         let mode = settings.unix_socket_mode.bits();
         let unix = settings.unix_socket.as_deref().map(|path| UnixSocket::bind(path, mode));
         let unix = unix.transpose()?;
+        if let Some(path) = &settings.unix_socket {
+            tracing::info!(path = %path.display(), "listening on a Unix socket");
+        }
         if let Some(tls) = tls.clone() {
             let clock = Arc::clone(&clock);
             tasks.service("certificate", async move { tls.watch(&*clock).await });
