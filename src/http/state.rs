@@ -37,6 +37,7 @@ pub struct App {
     readers: AtomicUsize,
     readers_max: usize,
     origins: Vec<String>,
+    scheme: &'static str,
     damaged: Damaged,
     backups: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -61,6 +62,7 @@ impl App {
             readers: AtomicUsize::new(0),
             readers_max: limits::LIVE_READERS_MAX,
             origins: Vec::new(),
+            scheme: "http",
             damaged: Damaged::default(),
             backups: Arc::new(Semaphore::new(limits::BACKUPS_MAX)),
             stopping: CancellationToken::new(),
@@ -99,6 +101,18 @@ impl App {
     #[must_use]
     pub fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// The same where clients come over another scheme than `http`.
+    #[must_use]
+    pub fn with_scheme(mut self, scheme: &'static str) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// What URLs of the server begin with.
+    pub(super) fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     /// Origins whose pages may read and write.

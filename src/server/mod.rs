@@ -108,7 +108,8 @@ pub async fn start_with(
     let addr = acceptor.addr().context("asking where the server listens")?;
     let subscriptions = subscriptions(settings, &log, addr).await?;
     let app = App::new(log.clone(), subscriptions.clone());
-    let app = Arc::new(app.with_origins(settings.cors_origins.clone()));
+    let app = app.with_origins(settings.cors_origins.clone()).with_scheme(settings.scheme());
+    let app = Arc::new(app);
     let sweeping = log.clone();
     let views = app.views().clone();
     tasks.service("views", async {

@@ -129,8 +129,12 @@ async fn both_versions_of_http_are_spoken_and_urls_say_https() {
     assert_eq!((newest.status().as_u16(), newest.version()), (200, Version::HTTP_2));
     let older = authority.client().http1_only().build().unwrap().get(&url).send().await.unwrap();
     assert_eq!((older.status().as_u16(), older.version()), (200, Version::HTTP_11));
+    let made = authority.client().build().unwrap().put(format!("{}/v1/stream/x", server.url()));
+    let made = made.send().await.unwrap();
+    let location = made.headers()["location"].to_str().unwrap();
+    assert_eq!(location, format!("{}/v1/stream/x", server.url()));
     let client = Client::builder(server.url()).ca(authority.pem.as_str()).build().unwrap();
-    assert!(client.streams(None, None).await.unwrap().streams.is_empty());
+    assert_eq!(client.streams(None, None).await.unwrap().streams.len(), 1);
     server.stop().await.unwrap();
 }
 

@@ -8,6 +8,7 @@ use axum::{
         HeaderValue, StatusCode,
         header::{HOST, LOCATION},
         request::Parts,
+        uri::Authority,
     },
     response::{IntoResponse, Response},
 };
@@ -62,7 +63,7 @@ pub(in crate::http) async fn create(
     set_closed(headers, created.info.closed);
     set_expiry(headers, created.info.spec.expiry);
     if !created.existed
-        && let Some(location) = location(&parts, path.as_str())
+        && let Some(location) = location(&app, &parts, path.as_str())
     {
         headers.insert(LOCATION, location);
     }
@@ -81,9 +82,11 @@ async fn source(app: &App, fork: Option<&Fork>) -> Result<Option<StreamSpec>, Fa
 }
 
 /// The stream's URL as the client wrote its host.
-fn location(parts: &Parts, path: &str) -> Option<HeaderValue> {
+fn location(app: &App, parts: &Parts, path: &str) -> Option<HeaderValue> {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let origin = host.map_or_else(String::new, |host| format!("http://{host}"));
+    // HTTP/2 has no such header, and says it in the URI.
+    let host = host.or_else(|| parts.uri.authority().map(Authority::as_str));
+    let origin = host.map_or_else(String::new, |host| format!("{}://{host}", app.scheme()));
     HeaderValue::from_str(&format!("{origin}{}", paths::protocol_stream(path))).ok()
 }
 
