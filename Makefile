@@ -3,11 +3,14 @@
 # Not `advisories`: their database is not in a registry, and CI reaches nothing else.
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 
-.PHONY: run demo test bench fmt fmt-check lint lint-client doc conformance clients deny ci
+.PHONY: run demo test fuzz bench fmt fmt-check lint lint-client doc conformance clients deny ci
 
 run:       ; cargo run --release -- serve --data-dir data
 demo:      ; cargo run --release -- demo
 test:      ; cargo test
+# As many cases of each property as these minutes allow; a number of one's own: make fuzz CASES=100000.
+CASES := 4000
+fuzz:      ; PROPTEST_CASES=$(CASES) cargo test --test fuzz
 bench:     ; benches/standard.sh
 fmt:       ; cargo fmt
 fmt-check: ; cargo fmt --check
