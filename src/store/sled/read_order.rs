@@ -23,12 +23,17 @@ type Result<T> = std::result::Result<T, ReadError>;
 /// Records of all streams after a position, and the position reached.
 pub(super) fn all(shared: &Shared, after: Position, limit: PageLimit) -> Result<Ordered> {
     let read = Ordered { reached: after, ..Ordered::default() };
-    let mut reading = All { shared, limit, bytes: 0, read, blocks: Blocks::default() };
+    // A write enters the order before its stream, and is told of here when it is in both. What lies
+    // beyond would be found in the order and not in its stream, and be passed over.
     let tail = *shared.position.borrow();
+    let mut reading = All { shared, limit, tail, bytes: 0, read, blocks: Blocks::default() };
     loop {
         let next = Position(reading.read.reached.0 + 1);
+        if next > tail {
+            return Ok(reading.read);
+        }
         // Memory is asked before the index: what leaves memory is in the index by then.
-        let recent = recent_runs(shared, next, limit);
+        let recent = recent_runs(shared, next, tail, limit);
         let begin = recent.first().map(|run| run.position);
         let in_blocks = begin.is_none_or(|begin| next < begin);
         let runs = if in_blocks { stretch(shared, next)? } else { None };
@@ -47,11 +52,12 @@ pub(super) fn all(shared: &Shared, after: Position, limit: PageLimit) -> Result<
     }
 }
 
-/// Runs in memory that reach beyond a place.
-fn recent_runs(shared: &Shared, next: Position, limit: PageLimit) -> Vec<Run> {
+/// Runs in memory that reach to a place or beyond it, and begin at `tail` or before it.
+fn recent_runs(shared: &Shared, next: Position, tail: Position, limit: PageLimit) -> Vec<Run> {
     let order = shared.table.order.read();
     let begin = order.partition_point(|run| run.last_position() < next);
-    order.iter().skip(begin).take(limit.records.max(1)).copied().collect()
+    let known = order.iter().skip(begin).take_while(|run| run.position <= tail);
+    known.take(limit.records.max(1)).copied().collect()
 }
 
 /// The runs of the commit order in blocks that hold a position, or else the next ones after it.
@@ -72,6 +78,8 @@ fn stretch(shared: &Shared, next: Position) -> Result<Option<Vec<Run>>> {
 struct All<'a> {
     shared: &'a Shared,
     limit: PageLimit,
+    /// Where the read ends at the latest.
+    tail: Position,
     bytes: usize,
     read: Ordered,
     blocks: Blocks,
@@ -119,7 +127,11 @@ impl All<'_> {
             if run.last_position() < next {
                 continue;
             }
-            self.gap(next, run.position);
+            self.gap(next, run.position.min(Position(self.tail.0 + 1)));
+            if run.position > self.tail {
+                self.read.reached = self.tail;
+                return Ok(false);
+            }
             if !self.run(run)? || self.read.removed.len() >= self.limit.records.max(1) {
                 return Ok(false);
             }
@@ -135,16 +147,16 @@ impl All<'_> {
         }
     }
 
-    /// Adds what is kept of a run; whether there is room for more.
+    /// Adds what is kept of a run, as far as the tail; whether there is room for more.
     fn run(&mut self, run: &Run) -> Result<bool> {
-        let last = run.last_position();
+        let last = run.last_position().min(self.tail);
         let Some(live) = live(self.shared, run.stream)? else {
             self.read.reached = last;
             return Ok(true);
         };
         let skipped = (self.read.reached.0 + 1).saturating_sub(run.position.0);
         let mut at = Offset(run.first.0 + skipped - 1);
-        let end = Offset(run.first.0 + u64::from(run.count) - 1);
+        let end = Offset(run.first.0 + (last.0 - run.position.0));
         let position = |at: Offset| Position(run.position.0 + (at.0 - run.first.0));
         while at < end {
             let records = usize::try_from(end.0 - at.0).unwrap_or(usize::MAX);
@@ -181,5 +193,55 @@ impl All<'_> {
         let records = self.read.entries.len() >= self.limit.records.max(1);
         let bytes = self.bytes + next.payload.len() > self.limit.bytes;
         !self.read.entries.is_empty() && (records || bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::{Batch, Change, Permit, Store, Write, sled::SledStore};
+
+    const ALL: PageLimit = PageLimit { records: 100, bytes: usize::MAX };
+
+    /// A store with a stream of two records.
+    async fn store(dir: &TempDir) -> (SledStore, StreamNo) {
+        let store = SledStore::open(&dir.path().join("data"), Arc::default()).unwrap();
+        let stream = store.allocate();
+        let write = Write {
+            stream,
+            change: Change::Create { path: Arc::from("a"), tail: Offset::ZERO },
+            records: ["one", "two"].map(Bytes::from).into_iter().collect::<Batch>(),
+            timestamp_ms: 0,
+            meta: Vec::new(),
+            due_ms: None,
+            permit: Permit::default(),
+        };
+        store.submit(write).settled().await.unwrap();
+        (store, stream)
+    }
+
+    /// The state in the middle of publishing a group, which enters the order before its streams.
+    #[tokio::test]
+    async fn what_is_in_the_order_and_not_in_its_stream_yet_is_not_passed_over() {
+        let dir = TempDir::new().unwrap();
+        let (store, stream) = store(&dir).await;
+        let more = [
+            // The same stream: it grows the run that is there, as neighbours do.
+            Run { position: Position(1), stream, first: Offset(1), count: 3 },
+            Run { position: Position(4), stream: StreamNo(99), first: Offset(1), count: 1 },
+        ];
+        let mut order = store.shared.table.order.write();
+        order.clear();
+        order.extend(more);
+        drop(order);
+        for after in [0, 1, 2] {
+            let read = all(&store.shared, Position(after), ALL).unwrap();
+            assert_eq!(read.reached, Position(2), "after {after}");
+            assert_eq!(read.entries.len() as u64, 2 - after);
+            assert!(read.removed.is_empty(), "{:?}", read.removed);
+        }
     }
 }
