@@ -3,7 +3,7 @@
 # Not `advisories`: their database is not in a registry, and CI reaches nothing else.
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 
-.PHONY: run demo test fuzz bench fmt fmt-check lint lint-client doc conformance clients deny ci
+.PHONY: run demo test fuzz soak soak-minute bench fmt fmt-check lint lint-client doc conformance clients deny ci
 
 run:       ; cargo run --release -- serve --data-dir data
 demo:      ; cargo run --release -- demo
@@ -11,6 +11,10 @@ test:      ; cargo test
 # As many cases of each property as these minutes allow; a number of one's own: make fuzz CASES=100000.
 CASES := 4000
 fuzz:      ; PROPTEST_CASES=$(CASES) cargo test --test fuzz
+# Half an hour of load and faults; another time, or a seed: make soak SOAK=60s SEED=--seed=7.
+SOAK := 30m
+soak:      ; cargo run --bin scrollback -- bench soak --duration $(SOAK) $(SEED)
+soak-minute: ; $(MAKE) soak SOAK=60s
 bench:     ; benches/standard.sh
 fmt:       ; cargo fmt
 fmt-check: ; cargo fmt --check
@@ -21,4 +25,4 @@ conformance: ; tests/conformance/run.sh
 clients:   ; cargo build --bin scrollback && tests/clients/run.sh
 deny: $(DENY) ; $(DENY) check licenses bans sources
 target/tools/bin/cargo-deny: ; cargo install cargo-deny --version 0.20.2 --locked --root target/tools
-ci:        fmt-check lint lint-client test conformance clients doc deny
+ci:        fmt-check lint lint-client test soak-minute conformance clients doc deny

@@ -161,6 +161,7 @@ mod tests {
             "backup -o backup.sbk --url http://127.0.0.1:1",
             "restore backup.sbk --data-dir d",
             "bench idle --pid 1",
+            "bench soak --duration 30m --seed 7 --dir d",
             "completions bash",
         ] {
             let typed = ["scrollback"].into_iter().chain(line.split(' '));

@@ -71,7 +71,7 @@ pub(super) async fn run(args: &Idle) -> Result<Vec<Row>> {
     Ok(vec![row])
 }
 
-fn resident_bytes(pid: u32) -> Result<u64> {
+pub(super) fn resident_bytes(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("no process {pid} here"))?;
     resident_in(&status).context("the system does not tell the resident memory")

@@ -12,6 +12,7 @@ mod payload;
 mod raw;
 mod report;
 mod resume;
+mod soak;
 mod sse;
 mod tail;
 mod target;
@@ -41,6 +42,7 @@ enum What {
     Idle(idle::Idle),
     Raw(raw::Raw),
     Log(log::LogBench),
+    Soak(soak::Soak),
 }
 
 /// What every measurement takes.
@@ -83,6 +85,7 @@ impl Bench {
             What::Idle(args) => (runtime.block_on(idle::run(args))?, args.common.json),
             What::Raw(args) => (raw::run(args)?, args.json),
             What::Log(args) => (log::run(args)?, args.json),
+            What::Soak(args) => return runtime.block_on(args.run()),
         };
         report::print(&rows, json)?;
         Ok(())
