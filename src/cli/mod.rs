@@ -14,6 +14,7 @@ mod diff;
 mod differing;
 mod export;
 mod grep;
+mod health;
 mod import;
 mod list_check;
 mod moment;
@@ -64,6 +65,7 @@ enum Command {
     Diff(diff::Diff),
     Blame(blame::Blame),
     Grep(grep::Grep),
+    Health(health::Health),
     Demo(demo::Demo),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -106,6 +108,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Replay(replay) => block_on(replay.run()),
         Command::Diff(diff) => block_on(diff.run()),
         Command::Blame(blame) => block_on(blame.run()),
+        Command::Health(health) => block_on(health.run()),
         Command::Demo(demo) => block_on(demo.run()),
         Command::Bench(bench) => bench.run(),
         Command::Completions(completions) => completions.run(Cli::command()),
@@ -162,6 +165,7 @@ mod tests {
             "restore backup.sbk --data-dir d",
             "bench idle --pid 1",
             "bench soak --duration 30m --seed 7 --dir d",
+            "health --ready --url http://127.0.0.1:1",
             "completions bash",
         ] {
             let typed = ["scrollback"].into_iter().chain(line.split(' '));

@@ -23,6 +23,7 @@ mod collections;
 mod error;
 mod event;
 mod follow;
+mod health;
 #[cfg(feature = "cli")]
 mod import;
 mod live_set;

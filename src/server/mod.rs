@@ -4,13 +4,13 @@
 //! with a last event, let requests in flight finish, stop the tasks, flush and close the store.
 //! Each step has a deadline, and what misses it is logged and left behind.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 pub use self::settings::Settings;
-use self::{listen::Acceptor, tasks::Tasks, webhooks::Webhooks};
+use self::{listen::Acceptor, notify::Manager, tasks::Tasks, webhooks::Webhooks};
 use crate::{
     clock::{Clock, SystemClock},
     http::{self, App},
@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub mod listen;
+pub mod notify;
 pub mod offline;
 pub mod offline_list;
 pub mod settings;
@@ -41,14 +42,24 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::
         "scrollback listens on {url}; try: curl '{url}/api/streams?sessionId=demo' -H \
          'content-type: application/json' -d '{{\"channel\":\"message\",\"data\":{{\"text\":\"hello\"}}}}'"
     );
+    let manager = Manager::of_process();
+    manager.ready(&url);
+    let log = running.log().clone();
+    let feed = async { manager.feed(&**log.clock(), || log.poisoned().is_none()).await };
+    let mut feed = pin!(feed);
     let failed = tokio::select! {
         () = stop => None,
         reason = running.until_failed() => Some(reason),
+        never = &mut feed => match never {},
     };
     if let Some(reason) = &failed {
         tracing::error!(reason = %reason, "the server cannot go on");
     }
-    let stopped = running.stop().await;
+    manager.stopping();
+    let stopped = tokio::select! {
+        stopped = running.stop() => stopped,
+        never = feed => match never {},
+    };
     match failed {
         Some(reason) => anyhow::bail!("the server could not go on: {reason}"),
         None => stopped,

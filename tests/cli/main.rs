@@ -10,6 +10,7 @@ mod cast;
 mod client;
 mod debugging;
 mod offline;
+mod operations;
 mod producer;
 mod serve;
 mod slow;
