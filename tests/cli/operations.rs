@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -93,6 +93,20 @@ fn the_smoke_script_fails_where_there_is_no_server() {
     let output = smoke(&url);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("✗ the server takes work"));
+}
+
+#[test]
+fn the_data_folder_and_backups_are_for_their_owner_only() {
+    let server = Server::start();
+    server.append_numbers("s", 3);
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("b.sbk");
+    let mut backup = server.command("backup -o");
+    assert!(backup.arg(&file).status().unwrap().success());
+    for path in [file, server.data_dir()] {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    }
 }
 
 /// Runs the script against a server, without a setting of the machine in its way.
