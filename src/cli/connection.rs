@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::client::{Client, ClientBuilder};
+use crate::client::Client;
 
 /// The server a command talks to.
 #[derive(Debug, Clone, Args)]
@@ -21,17 +21,12 @@ pub(super) struct ServerUrl {
 impl ServerUrl {
     /// A client of that server.
     pub(super) fn client(&self) -> Result<Client> {
-        Ok(self.builder()?.build()?)
-    }
-
-    /// The same, for those who wait otherwise than clients do.
-    pub(super) fn builder(&self) -> Result<ClientBuilder> {
         let mut builder = Client::builder(&self.url);
         if let Some(path) = &self.ca {
             let pem = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             builder = builder.ca(pem);
         }
-        Ok(builder)
+        Ok(builder.build()?)
     }
 }
 

@@ -1,18 +1,12 @@
 //! `scrollback health`: asks a server once whether it lives, or takes work. For containers and
 //! scripts: one line, and an exit status. It refuses to try again: whoever asks decides that.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use clap::Args;
 
 use super::{connection::ServerUrl, output::Form};
-use crate::client::RetryPolicy;
 
-/// A server that has not answered by then is as good as none; container engines wait 30 s.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// Ask a server whether it lives: exit status 0 or 1
+/// Ask a server whether it lives; ends with 0 if so, 1 if not
 #[derive(Debug, Args)]
 pub(super) struct Health {
     /// Whether it also takes work: its log can be written
@@ -27,8 +21,7 @@ pub(super) struct Health {
 impl Health {
     /// Asks, and prints the answer.
     pub(super) async fn run(self) -> Result<()> {
-        let client = self.server.builder();
-        let client = client.retry(RetryPolicy::never()).answer_within(ANSWER_WITHIN).build()?;
+        let client = self.server.client()?;
         let (answer, meaning) = if self.ready {
             (client.ready().await?, "takes work")
         } else {

@@ -1,7 +1,7 @@
 //! What operators lean on: health, the service manager's protocol, the smoke script.
 
 use std::{
-    io::Read,
+    io::{BufRead, BufReader, Read},
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     process::{Command, Stdio},
     time::Duration,
@@ -70,8 +70,16 @@ fn a_server_without_its_service_manager_runs_all_the_same() {
     let mut command = scrollback("serve --log-filter warn --listen 127.0.0.1:0");
     command.arg("--data-dir").arg(dir.path().join("data"));
     command.env("NOTIFY_SOCKET", "/nowhere/notify").env("WATCHDOG_USEC", "1000000");
-    let server = Server::start_command(command, dir);
-    server.run("health --ready");
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = log.find_map(|line| Some(line.unwrap().split_once("listens on ")?.1.to_owned()));
+    let url = said.as_deref().and_then(|said| said.split(';').next()).unwrap().to_owned();
+    let missed = log.next().unwrap().unwrap();
+    assert!(missed.contains("the service manager is out of reach"), "{missed}");
+    let health = scrollback("health --ready --url").arg(url).output();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(health.unwrap().status.success());
 }
 
 #[test]

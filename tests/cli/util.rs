@@ -35,10 +35,6 @@ fn spawn(data: &Path, listen: &str, more: &str) -> (Child, BufReader<ChildStderr
     let mut command = scrollback("serve --log-filter warn");
     command.arg("--data-dir").arg(data).args(["--listen", listen]);
     command.args(more.split_whitespace());
-    run(command)
-}
-
-fn run(mut command: Command) -> (Child, BufReader<ChildStderr>, String) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let url = listening(&mut log);
@@ -77,12 +73,6 @@ impl Server {
         let dir = Arc::new(TempDir::new().unwrap());
         let (child, log, url) = spawn(data, "127.0.0.1:0", "");
         Self { child, log, url, dir }
-    }
-
-    /// A server that is started in a way of its own, with a folder that is kept as long as it.
-    pub(crate) fn start_command(command: Command, dir: TempDir) -> Self {
-        let (child, log, url) = run(command);
-        Self { child, log, url, dir: Arc::new(dir) }
     }
 
     pub(crate) fn url(&self) -> String {
