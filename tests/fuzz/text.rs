@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use scrollback::{
     client::Event,
     limits,
-    log::{StreamPath, json, parse_offset},
+    log::{Pattern, StreamPath, json, parse_offset},
     server::{Settings, settings},
     session::{ChannelName, Filter, Stored, vocabulary::KnownEvent},
-    subscription::{Pattern, Targets, target},
+    subscription::{Targets, target},
     wire::{
         paths,
         protocol::{self, Start},
