@@ -19,11 +19,11 @@ pub(super) async fn keep(run: Arc<Run>, actor: u64, dir: PathBuf) {
         if !run.loads() {
             return;
         }
-        let before = run.lives.get();
+        let before = run.turns.get();
         let kept = once(&run, &dir).await;
         match kept {
             Ok(()) => run.counts.backups.add(1),
-            Err(_) if run.lives.get() != before => {}
+            Err(_) if run.turns.get() != before || !before.is_multiple_of(2) => {}
             Err(error) => return run.found(format!("a backup: {error:#}")),
         }
     }

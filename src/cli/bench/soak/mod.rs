@@ -138,7 +138,6 @@ impl Soak {
 
     async fn soaked(&self, run: &Arc<Run>, server: &mut Server, dir: &Path) -> Result<Summary> {
         let began = Instant::now();
-        run.lives.add(1);
         server.start().await?;
         let (mut writers, mut readers) = (writers(run, dir), readers(run));
         let watched = self.watch(run, server).await?;
@@ -215,7 +214,7 @@ impl Soak {
 impl Watched {
     async fn fault(&mut self, run: &Run, server: &mut Server, kills: bool) -> Result<()> {
         // Told before, so that whoever fails meanwhile knows why.
-        run.lives.add(1);
+        run.turns.add(1);
         if kills {
             self.kills += 1;
             server.kill().await?;
@@ -223,7 +222,9 @@ impl Watched {
             self.stops += 1;
             server.stop().await?;
         }
-        server.start().await
+        server.start().await?;
+        run.turns.add(1);
+        Ok(())
     }
 
     fn sample(&mut self, server: &Server, is_long_life: bool) {

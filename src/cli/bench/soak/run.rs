@@ -93,8 +93,8 @@ pub(super) struct Run {
     pub(super) address: String,
     /// What was done.
     pub(super) counts: Counts,
-    /// Times the server was started.
-    pub(super) lives: Count,
+    /// Times the server began to end, and times it had started: odd while it is down.
+    pub(super) turns: Count,
     phase: watch::Sender<Phase>,
     findings: Mutex<Vec<String>>,
     tails: Mutex<BTreeMap<String, u64>>,
@@ -107,7 +107,7 @@ impl Run {
             seed,
             address,
             counts: Counts::default(),
-            lives: Count::default(),
+            turns: Count::default(),
             phase: watch::Sender::new(Phase::Load),
             findings: Mutex::default(),
             tails: Mutex::default(),
