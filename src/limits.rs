@@ -388,3 +388,15 @@ pub const TURNS_REMEMBERED: usize = 64;
 pub const PERMISSIONS_PENDING_MAX: usize = 256;
 /// Permissions answered last that are remembered, so that they do not come back.
 pub const PERMISSIONS_ANSWERED_MAX: usize = 64;
+
+/// How long it is taken for granted that a session still belongs to a worker that just asked for
+/// it: a session that moves to another worker is closed to the first one after that, reads that
+/// are open among it. Each look costs reading what all sessions have had since the last one.
+pub const OWNER_KNOWN_FOR: Duration = Duration::from_secs(1);
+/// Sessions of which that is remembered: the ones that workers are busy in at one moment.
+pub const OWNERS_KNOWN_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(4_095);
+/// How long a live read waits at most before it looks at the clock whether its token has expired:
+/// the clock may be set meanwhile.
+pub const EXPIRY_LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Streams that one listing looks at for a token that may read few of them: what takes a second.
+pub const LIST_LOOKED_AT_MAX: usize = 50_000;

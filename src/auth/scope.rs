@@ -60,7 +60,11 @@ impl Scope {
     /// Whether the scope allows this with a stream.
     #[must_use]
     pub fn allows(&self, right: Right, path: &str) -> bool {
-        (self.right == right || self.right == Right::Admin) && self.paths.matches(path)
+        self.gives(right) && self.paths.matches(path)
+    }
+
+    fn gives(&self, right: Right) -> bool {
+        self.right == right || self.right == Right::Admin
     }
 }
 
@@ -118,6 +122,18 @@ impl Scopes {
     #[must_use]
     pub fn allow(&self, right: Right, path: &str) -> bool {
         self.0.iter().any(|scope| scope.allows(right, path))
+    }
+
+    /// Whether one of them allows this with every stream, whatever it is called.
+    #[must_use]
+    pub fn allow_all(&self, right: Right) -> bool {
+        let mut given = self.0.iter().filter(|scope| scope.gives(right));
+        given.any(|scope| scope.paths.as_str() == "**")
+    }
+
+    /// What the paths begin with on which one of them allows this.
+    pub fn prefixes(&self, right: Right) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |scope| scope.gives(right)).map(|scope| scope.paths.prefix())
     }
 
     /// The scopes, one by one.

@@ -63,6 +63,7 @@ impl Tail {
                 }
                 Followed::Ended(Ended::Closed { .. }) => notice("the stream is closed"),
                 Followed::Ended(Ended::Deleted) => notice("the stream was deleted"),
+                Followed::Ended(ended @ Ended::Unauthorized) => return Err(ended.into()),
                 Followed::Ended(Ended::Refused(error)) => return Err(error.into()),
                 Followed::Snapshot(_) | Followed::CaughtUp { .. } => {}
             }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::State,
+    extract::{Request, State},
     http::{HeaderValue, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 
-use super::{App, error::Fail, extract::json};
+use super::{App, access, error::Fail, extract::json};
 use crate::{
+    auth::Right,
     log::Refused,
     wire::{
         bodies::{HealthAnswer, VersionAnswer},
@@ -53,7 +54,11 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Fail>
 }
 
 /// `GET /metrics`.
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Fail> {
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    access::server(&app, &access::of(request.extensions()), Right::Read, "metrics")?;
     let text = app.log().metrics().render();
     let text = text.map_err(|error| Fail::new(Code::Internal, error.to_string()))?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";

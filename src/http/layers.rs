@@ -7,27 +7,41 @@ use axum::{
     extract::Request,
     http::{
         HeaderName, HeaderValue,
-        header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+            VARY, X_CONTENT_TYPE_OPTIONS,
+        },
     },
     response::{IntoResponse, Response},
 };
 
-use super::error::Fail;
-use crate::{metrics::Metrics, wire::code::Code};
+use super::{App, error::Fail};
+use crate::wire::code::Code;
 
+/// No answer is a page: should a browser show one, it loads and runs nothing, in no frame.
+const NOTHING_ACTIVE: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const OVER_TLS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Adds the headers that keep browsers from misreading an answer, and counts our own failures.
-pub(super) fn finish(mut response: Response, metrics: &Metrics) -> Response {
+pub(super) fn finish(mut response: Response, app: &App) -> Response {
     if response.status().is_server_error() {
-        metrics.server_errors.inc();
+        app.log().metrics().server_errors.inc();
     }
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(CONTENT_SECURITY_POLICY, NOTHING_ACTIVE);
+    if app.is_tls() {
+        headers.insert(STRICT_TRANSPORT_SECURITY, OVER_TLS_FOR_A_YEAR);
+    }
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    } else if app.guard().is_on() {
+        // Of one address, each token has an answer of its own.
+        headers.append(VARY, HeaderValue::from_static("authorization"));
     }
     response
 }

@@ -10,13 +10,14 @@ use axum::{
     Router,
     extract::Request,
     http::Method,
-    response::Response,
+    response::{IntoResponse, Response},
     routing::{get, post, put},
 };
 use futures_util::FutureExt;
 use tower::{Service, ServiceBuilder, service_fn};
 
 pub use self::{
+    access::PUBLIC,
     peer::{Peer, TrustedProxy},
     state::App,
 };
@@ -49,7 +50,7 @@ pub fn service(
         async move {
             let answered = AssertUnwindSafe(answer(&app, router, request)).catch_unwind().await;
             let response = answered.unwrap_or_else(|panic| layers::panicked(&*panic));
-            Ok(layers::finish(response, app.log().metrics()))
+            Ok(layers::finish(response, &app))
         }
     });
     ServiceBuilder::new().option_layer(cors).service(answering)
@@ -59,6 +60,9 @@ pub fn service(
 /// copy their path, a tenth of what an append costs (`docs/performance.md`).
 async fn answer(app: &App, mut router: Router, mut request: Request) -> Response {
     access::note(app, &mut request);
+    if let Some(fail) = access::stranger(&request) {
+        return fail.into_response();
+    }
     let path = request.uri().path();
     if request.method() == Method::POST {
         if let Some(session) = paths::plain_session(path).map(StreamPath::session) {

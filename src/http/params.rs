@@ -83,7 +83,7 @@ pub(super) fn wrong(name: &str, reason: &str) -> Fail {
 }
 
 /// Decodes `%XX` and `+`.
-fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
+pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Ok(Cow::Borrowed(text));
     }

@@ -18,6 +18,8 @@ impl From<CommandError> for Fail {
             CommandError::Rejected(rejected) => rejected.into(),
             CommandError::Read(error) => error.into(),
             CommandError::Event(error) => error.into(),
+            // Whoever runs commands knows the session and says it otherwise.
+            CommandError::NotTheirs => Self::new(Code::StreamNotFound, error.to_string()),
             // Which of the command's events it was means nothing to a client.
             CommandError::Append(error) => Self::from(error).with(|problem| problem.index = None),
         }

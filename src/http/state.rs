@@ -9,9 +9,13 @@ use std::sync::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{error::Fail, protocol::catch_up::Damaged};
+use super::{
+    access::{self, Owners},
+    error::Fail,
+    protocol::catch_up::Damaged,
+};
 use crate::{
-    auth::Guard,
+    auth::{Access, Guard},
     limits,
     log::{Log, StreamPath, StreamSpec},
     projection::{OrderView, Views},
@@ -28,6 +32,8 @@ use crate::{
 pub struct App {
     log: Log,
     guard: Guard,
+    owners: Owners,
+    tls: bool,
     subscriptions: Subscriptions,
     views: Views<Projections>,
     sessions: OrderView<Sessions>,
@@ -53,6 +59,8 @@ impl App {
         Self {
             log,
             guard: Guard::off(),
+            owners: Owners::default(),
+            tls: false,
             subscriptions,
             views,
             sessions,
@@ -154,14 +162,35 @@ impl App {
         &self,
         session: &StreamPath,
         command: &Command,
-    ) -> Result<Done, CommandError> {
-        self.executor.run(session, command, &self.ids, None).await
+        access: &Access,
+    ) -> Result<Done, Fail> {
+        match self.executor.run(session, command, &self.ids, access::by(access)).await {
+            Err(CommandError::NotTheirs) => Err(access::hidden(session)),
+            done => Ok(done?),
+        }
     }
 
-    /// What an event gets that its writer left out, now.
+    /// What an event gets that its writer left out, now, and who the writer is.
+    pub(super) fn maker<'a>(&'a self, access: &'a Access) -> Maker<'a> {
+        let (ids, now_ms) = (&self.ids, self.log.clock().now_ms());
+        Maker { ids, now_ms, actor: access::actor(access) }
+    }
+
+    /// The workers that sessions belonged to a moment ago.
+    pub(super) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// The same behind TLS: browsers are told to come back over nothing else.
     #[must_use]
-    pub fn maker(&self) -> Maker<'_> {
-        Maker { ids: &self.ids, now_ms: self.log.clock().now_ms() }
+    pub fn with_tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Whether whoever asks does so over TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// Makes ids.

@@ -18,17 +18,19 @@ use chrono::{DateTime, SecondsFormat};
 use serde::de::DeserializeOwned;
 
 use super::{
-    App,
+    App, access,
     body::Incoming,
     error::Fail,
     extract::{Kind as BodyKind, json, kind, path_params, unsupported},
     layers,
 };
 use crate::{
+    auth::Right,
     limits,
     log::{self, Pattern},
     subscription::{
-        Acknowledgement, Config, Delivery, Door, SubscriptionError, View, paths as stream_paths,
+        Acknowledgement, Config, Delivery, Door, Refusal, SubscriptionError, View,
+        paths as stream_paths,
     },
     wire::{
         code::Code,
@@ -57,7 +59,7 @@ pub(super) fn router() -> Router<Arc<App>> {
 }
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
-    let (id, _, asked) = asked::<PutSubscription>(&app, request).await?;
+    let (id, _, asked) = asked::<PutSubscription>(&app, request, Some(Right::Admin)).await?;
     let (view, is_new) = app.subscriptions().put(&id, config(asked)?).await?;
     let mut response = answer(&app, &view)?;
     if is_new {
@@ -88,18 +90,18 @@ fn config(asked: PutSubscription) -> Result<Config, Fail> {
 }
 
 async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
-    let (id, _) = named(request).await?;
+    let (id, _) = named(&app, request, Right::Read).await?;
     answer(&app, &app.subscriptions().get(&id).await?)
 }
 
 async fn end(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Fail> {
-    let (id, _) = named(request).await?;
+    let (id, _) = named(&app, request, Right::Admin).await?;
     app.subscriptions().delete(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn follow(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Fail> {
-    let (id, _, asked) = asked::<AddStreams>(&app, request).await?;
+    let (id, _, asked) = asked::<AddStreams>(&app, request, Some(Right::Admin)).await?;
     let paths = stream_paths(&asked.streams).map_err(SubscriptionError::from)?;
     app.subscriptions().follow(&id, paths).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -109,12 +111,13 @@ async fn unfollow(State(app): State<Arc<App>>, request: Request) -> Result<Statu
     let (mut parts, _) = request.into_parts();
     let params = path_params(&mut parts).await?;
     let [id, path] = <[String; 2]>::try_from(params).map_err(|_| invalid("names no stream"))?;
+    access::subscription(&app, &access::of(&parts.extensions), Right::Admin, &id)?;
     app.subscriptions().unfollow(&id, &path).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn claim(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
-    let (id, _, asked) = asked::<Claim>(&app, request).await?;
+    let (id, _, asked) = asked::<Claim>(&app, request, Some(Right::Write)).await?;
     if !(1..=limits::WORKER_BYTES_MAX).contains(&asked.worker.len()) {
         return Err(invalid(format!("`worker` has 1 to {} bytes", limits::WORKER_BYTES_MAX)));
     }
@@ -130,7 +133,7 @@ async fn ack(State(app): State<Arc<App>>, request: Request) -> Result<Response, 
 }
 
 async fn acknowledge(app: &App, door: Door, request: Request) -> Result<Response, Fail> {
-    let (id, parts, asked) = asked::<AboutWake>(app, request).await?;
+    let (id, parts, asked) = asked::<AboutWake>(app, request, None).await?;
     let given = Acknowledgement {
         token: token(&parts.headers)?,
         wake_id: asked.wake_id,
@@ -138,7 +141,8 @@ async fn acknowledge(app: &App, door: Door, request: Request) -> Result<Response
         acks: asked.acks.iter().map(place).collect::<Result<_, _>>()?,
         done: asked.done,
     };
-    let next_wake = app.subscriptions().acknowledge(&id, door, given).await?;
+    let acknowledged = app.subscriptions().acknowledge(&id, door, given).await;
+    let next_wake = acknowledged.map_err(|error| unseen(app, &parts, &id, error))?;
     json(&Acked { ok: true, next_wake })
 }
 
@@ -154,9 +158,10 @@ fn place(ack: &Ack) -> Result<(Arc<str>, u64), Fail> {
 }
 
 async fn release(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Fail> {
-    let (id, parts, asked) = asked::<AboutWake>(&app, request).await?;
+    let (id, parts, asked) = asked::<AboutWake>(&app, request, None).await?;
     let token = token(&parts.headers)?;
-    app.subscriptions().release(&id, &token, asked.wake_id, asked.generation).await?;
+    let released = app.subscriptions().release(&id, &token, asked.wake_id, asked.generation).await;
+    released.map_err(|error| unseen(&app, &parts, &id, error))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -168,22 +173,32 @@ async fn jwks(State(app): State<Arc<App>>) -> Result<Response, Fail> {
     Ok(response)
 }
 
-/// The subscription that a route names.
-async fn named(request: Request) -> Result<(String, Parts), Fail> {
+/// The subscription that a route names, with which the sender may do this.
+async fn named(app: &App, request: Request, right: Right) -> Result<(String, Parts), Fail> {
     let (mut parts, _) = request.into_parts();
-    let params = path_params(&mut parts).await?;
-    let id = params.into_iter().next().ok_or_else(|| invalid("the path names no subscription"))?;
+    let id = id_of(&mut parts).await?;
+    access::subscription(app, &access::of(&parts.extensions), right, &id)?;
     Ok((id, parts))
 }
 
-/// The subscription that a route names, and what is asked of it.
+async fn id_of(parts: &mut Parts) -> Result<String, Fail> {
+    let params = path_params(parts).await?;
+    params.into_iter().next().ok_or_else(|| invalid("the path names no subscription"))
+}
+
+/// The subscription that a route names, and what is asked of it. Who shows the token of a wake needs
+/// no right of ours.
 async fn asked<T: DeserializeOwned>(
     app: &App,
     request: Request,
+    right: Option<Right>,
 ) -> Result<(String, Parts, T), Fail> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let id = id_of(&mut parts).await?;
+    if let Some(right) = right {
+        access::subscription(app, &access::of(&parts.extensions), right, &id)?;
+    }
     let body = Incoming::new(body, &**app.log().clock()).whole().await?;
-    let (id, parts) = named(Request::from_parts(parts, axum::body::Body::empty())).await?;
     if kind(&parts.headers)? != BodyKind::Json {
         return Err(unsupported("this route takes one JSON object"));
     }
@@ -192,6 +207,21 @@ async fn asked<T: DeserializeOwned>(
     let asked = serde_json::from_slice(&body)
         .map_err(|error| invalid(format!("the body is not what this route takes: {error}")))?;
     Ok((id, parts, asked))
+}
+
+/// Whether a subscription is there, and of which kind it is, is told to those who may see it or show
+/// its token; others have just another wrong token.
+fn unseen(app: &App, parts: &Parts, id: &str, error: SubscriptionError) -> Fail {
+    let tells = matches!(
+        error,
+        SubscriptionError::NotFound(_)
+            | SubscriptionError::Refused(Refusal::NotPullWake | Refusal::NotWebhook)
+    );
+    let access = access::of(&parts.extensions);
+    if tells && access::subscription(app, &access, Right::Read, id).is_err() {
+        return Refusal::Token.into();
+    }
+    error.into()
 }
 
 fn token(headers: &HeaderMap) -> Result<String, Fail> {

@@ -16,7 +16,24 @@ impl Log {
         after: &str,
         limit: usize,
     ) -> Result<Vec<StreamInfo>, ReadError> {
-        self.list_if(prefix, after, limit, |path| !path::is_reserved(path)).await
+        self.list_where(prefix, after, limit, &mut { usize::MAX }, |_| true).await
+    }
+
+    /// The same of those that are wanted. `looks` is how many may be looked at, and then how many
+    /// are left: where it comes to 0, fewer than `limit` are not all.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn list_where(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+        looks: &mut usize,
+        keep: impl Fn(&str) -> bool,
+    ) -> Result<Vec<StreamInfo>, ReadError> {
+        self.list_if(prefix, after, limit, looks, |path| !path::is_reserved(path) && keep(path))
+            .await
     }
 
     /// The same of the server's own streams, `prefix` with [`path::CONTROL`].
@@ -28,7 +45,7 @@ impl Log {
         prefix: &str,
         limit: usize,
     ) -> Result<Vec<StreamInfo>, ReadError> {
-        self.list_if(prefix, "", limit, path::is_reserved).await
+        self.list_if(prefix, "", limit, &mut { usize::MAX }, path::is_reserved).await
     }
 
     async fn list_if(
@@ -36,6 +53,7 @@ impl Log {
         prefix: &str,
         after: &str,
         limit: usize,
+        looks: &mut usize,
         keep: impl Fn(&str) -> bool,
     ) -> Result<Vec<StreamInfo>, ReadError> {
         let mut infos = Vec::new();
@@ -53,8 +71,9 @@ impl Log {
                     return Ok(infos);
                 }
             }
+            *looks = looks.saturating_sub(heads.len());
             match heads.last() {
-                Some(last) if heads.len() == ask => after = last.path.to_string(),
+                Some(last) if heads.len() == ask && *looks > 0 => after = last.path.to_string(),
                 _ => return Ok(infos),
             }
         }

@@ -75,7 +75,7 @@ async fn leave(log: &Log, ids: &Ids, silent: &Silent) -> Result<(), AppendError>
     let data = serde_json::json!({ "userId": &*silent.user, "reason": "timeout" });
     let event = serde_json::json!({ "channel": "presence", "type": "presence.left", "data": data });
     let mut batch = EventBatch::default();
-    let maker = Maker { ids, now_ms: log.clock().now_ms() };
+    let maker = Maker { ids, now_ms: log.clock().now_ms(), actor: None };
     if batch.push_parsed(&event.to_string(), Rules::EVENT, &maker).is_err() {
         // A user's name that could be heard can be told.
         return Ok(());

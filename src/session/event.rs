@@ -52,6 +52,8 @@ pub struct Maker<'a> {
     pub ids: &'a Ids,
     /// The time, Unix milliseconds.
     pub now_ms: u64,
+    /// Who writes, as the JSON of `actor`: it stands over what the client gave, where it is known.
+    pub actor: Option<&'a str>,
 }
 
 /// Why an event was refused.
@@ -136,7 +138,8 @@ pub(super) fn write(
         // What is checked is what is stored.
         check(known, out.get(start..).unwrap_or_default())?;
     }
-    if let Some(actor) = actor(fields.actor)? {
+    let given = actor(fields.actor)?;
+    if let Some(actor) = maker.actor.or(given) {
         push_field(out, b",\"actor\":", actor);
     }
     for (key, value) in &fields.others {

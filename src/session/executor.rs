@@ -7,7 +7,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex as Lock;
-use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
 use super::{
@@ -39,6 +38,16 @@ pub struct Done {
     pub offset: Offset,
 }
 
+/// Who gives a command.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct By<'a> {
+    /// Stands as the writer of its events, as the JSON of `actor`.
+    pub actor: Option<&'a str>,
+    /// A worker that has its own sessions only: those it begins, and those that are its own at the
+    /// moment of the decision.
+    pub worker: Option<&'a str>,
+}
+
 /// Why a command was not done. Nothing was written, but for what [`AppendError`] says.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -51,6 +60,9 @@ pub enum CommandError {
     /// Its events break the envelope's rules.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// The session is not the worker's who gives it, or is not there.
+    #[error("the session is not this worker's")]
+    NotTheirs,
     /// Its events cannot be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -63,7 +75,7 @@ impl Executor {
         Self { log, views, lines: Lines::default() }
     }
 
-    /// Decides a command and appends its events. `actor` says who gave it.
+    /// Decides a command and appends its events.
     ///
     /// # Errors
     /// [`CommandError`].
@@ -72,16 +84,16 @@ impl Executor {
         path: &StreamPath,
         command: &Command,
         ids: &Ids,
-        actor: Option<&RawValue>,
+        by: By<'_>,
     ) -> Result<Done, CommandError> {
         let line = self.lines.of(path);
         let _first = line.lock.lock().await;
         for _ in 0..limits::COMMAND_TRIES_MAX {
-            let (decided, at) = self.decide(path, command, ids).await?;
+            let (decided, at) = self.decide(path, command, ids, by.worker).await?;
             if let Some(offset) = decided.stands_at {
                 return Ok(Done { answer: decided.answer, offset: Offset(offset) });
             }
-            let append = self.append_of(&decided, at, ids, actor)?;
+            let append = self.append_of(&decided, at, ids, by.actor)?;
             match self.log.append(path, append).await {
                 Ok(appended) => {
                     return Ok(Done { answer: decided.answer, offset: appended.last });
@@ -101,14 +113,24 @@ impl Executor {
         path: &StreamPath,
         command: &Command,
         ids: &Ids,
+        worker: Option<&str>,
     ) -> Result<(Decided, Offset), CommandError> {
         let now_ms = self.log.clock().now_ms();
-        let decide_at = |state: &Projections, at| (decide_in(state, command, ids, now_ms), at);
+        let decide_at = |state: &Projections, at| {
+            let is_theirs = worker.is_none_or(|own| state.session.worker.as_deref() == Some(own));
+            (is_theirs.then(|| decide_in(state, command, ids, now_ms)), at)
+        };
         let (decided, at) = match self.views.read(path, decide_at).await {
-            Err(ReadError::NoStream(_)) => decide_at(&Projections::default(), Offset::ZERO),
+            Err(ReadError::NoStream(_)) => {
+                let may_begin = worker.is_none() || matches!(command, Command::Start(_));
+                let nothing = Projections::default();
+                (may_begin.then(|| decide_in(&nothing, command, ids, now_ms)), Offset::ZERO)
+            }
+            // Of what is not theirs they hear nothing, not even that it was deleted.
+            Err(ReadError::Gone(_)) if worker.is_some() => return Err(CommandError::NotTheirs),
             decided => decided?,
         };
-        Ok((decided?, at))
+        Ok((decided.ok_or(CommandError::NotTheirs)??, at))
     }
 
     fn append_of(
@@ -116,11 +138,11 @@ impl Executor {
         decided: &Decided,
         at: Offset,
         ids: &Ids,
-        actor: Option<&RawValue>,
+        actor: Option<&str>,
     ) -> Result<Append, EventError> {
         // These types write themselves without fail; if not, nothing is appended.
-        let texts = decided.texts(actor).map_err(|_| EventError::NotAnObject)?;
-        let maker = Maker { ids, now_ms: self.log.clock().now_ms() };
+        let texts = decided.texts().map_err(|_| EventError::NotAnObject)?;
+        let maker = Maker { ids, now_ms: self.log.clock().now_ms(), actor };
         let mut batch = EventBatch::default();
         for text in &texts {
             batch.push_parsed(text, Rules::EVENT, &maker)?;

@@ -202,26 +202,39 @@ impl Sessions {
         after: Option<&Place>,
         limit: usize,
     ) -> Vec<(Place, &Listed)> {
+        self.list_seen(asked, |_, _| true, after, limit)
+    }
+
+    /// The same of those that may be seen.
+    #[must_use]
+    pub fn list_seen(
+        &self,
+        asked: &Asked,
+        sees: impl Fn(&str, &Listed) -> bool,
+        after: Option<&Place>,
+        limit: usize,
+    ) -> Vec<(Place, &Listed)> {
         let places = match after {
             Some(after) => self.places.range(..after),
             None => self.places.range::<Place, _>(..),
         };
         let found = places.rev().filter_map(|place| {
             let listed = self.by_id.get(&place.id)?;
-            asked.takes(&place.id, listed).then(|| (place.clone(), listed))
+            let is_listed = asked.takes(&place.id, listed) && sees(&place.id, listed);
+            is_listed.then(|| (place.clone(), listed))
         });
         found.take(limit).collect()
     }
 
-    /// The ids that stay when the list is trimmed: the `recent` newest, those that are pinned or
-    /// shared, and whatever these were begun from (mission, E6).
+    /// The ids that stay when the list is trimmed: of those that may be seen the `recent` newest and
+    /// those that are pinned or shared, and whatever these were begun from (mission, E6).
     #[must_use]
-    pub fn kept(&self, recent: usize) -> BTreeSet<String> {
-        let newest = self.list(&Asked::default(), None, recent);
+    pub fn kept(&self, recent: usize, sees: impl Fn(&str, &Listed) -> bool) -> BTreeSet<String> {
+        let newest = self.list_seen(&Asked::default(), &sees, None, recent);
         let newest = newest.into_iter().map(|(place, _)| place.id);
-        let held = self.by_id.iter().filter(|(_, listed)| {
+        let held = self.by_id.iter().filter(|(id, listed)| {
             let session = &listed.session;
-            session.exists && (session.pinned || session.share.is_some())
+            session.exists && (session.pinned || session.share.is_some()) && sees(id, listed)
         });
         let mut open: Vec<String> = newest.chain(held.map(|(id, _)| id.clone())).collect();
         let mut kept = BTreeSet::new();
@@ -256,6 +269,15 @@ impl Sessions {
     #[must_use]
     pub fn worker_of(&self, id: &str) -> Option<&str> {
         self.by_id.get(id)?.session.worker.as_deref()
+    }
+
+    /// The sessions that belong to a worker, by their ids.
+    #[must_use]
+    pub fn of_worker(&self, worker: &str) -> Vec<String> {
+        let is_own =
+            |listed: &Listed| listed.session.worker.as_deref().is_some_and(|own| own == worker);
+        let own = self.by_id.iter().filter(|(_, listed)| is_own(listed));
+        own.map(|(id, _)| id.clone()).collect()
     }
 
     /// How many there are that are not deleted.
@@ -408,7 +430,7 @@ mod tests {
             told("b", 1, "session.created", &json!({"parentId": "a"})),
             told("c", 1, "session.created", &json!({})),
         ]);
-        let kept: Vec<_> = sessions.kept(0).into_iter().collect();
+        let kept: Vec<_> = sessions.kept(0, |_, _| true).into_iter().collect();
         assert_eq!(kept, ["a", "b"]);
     }
 }

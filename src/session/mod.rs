@@ -11,7 +11,7 @@ pub use self::{
     batch::{EventBatch, EventId},
     channel_name::{ChannelName, ChannelNameError},
     event::{EventError, Form, Maker, Rules},
-    executor::{CommandError, Done, Executor},
+    executor::{By, CommandError, Done, Executor},
     filter::{Filter, FilterError},
     keep::KeepStates,
 };
@@ -30,6 +30,8 @@ mod batch;
 pub mod bus;
 #[cfg(feature = "server")]
 mod channel_name;
+#[cfg(feature = "server")]
+pub mod claims;
 #[cfg(feature = "server")]
 pub mod command;
 #[cfg(feature = "server")]

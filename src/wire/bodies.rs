@@ -264,6 +264,9 @@ pub enum EndReason {
     Tail,
     /// The store does not answer: connect again.
     Unavailable,
+    /// The token holds no more, or the session belongs to another worker now: connecting again
+    /// with the same token does not help.
+    Unauthorized,
 }
 
 /// The data of the SSE event `end`.

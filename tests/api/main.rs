@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod append;
 mod channels;
 mod commands;

@@ -128,7 +128,16 @@ impl TestApp {
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
-        let request = request.body(Body::empty()).unwrap();
+        self.open(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Follows with a token.
+    pub(crate) async fn follow_as(&self, uri: &str, token: &str) -> Live {
+        let request = Request::get(uri).header("authorization", format!("Bearer {token}"));
+        self.open(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn open(&self, request: Request<Body>) -> Live {
         let response = http::service(Arc::clone(&self.app)).oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let headers = response.headers().clone();

@@ -110,6 +110,7 @@ impl Across {
             Some(EndReason::Closed | EndReason::Deleted | EndReason::Limit | EndReason::Tail) => {
                 Taken::Ended(Ended::Closed { offset: self.cursor })
             }
+            Some(EndReason::Unauthorized) => Taken::Ended(Ended::Unauthorized),
             Some(EndReason::Unavailable) | None => Taken::Broken(Broken::Unavailable),
         })
     }

@@ -165,6 +165,9 @@ pub enum Ended {
     /// The stream was deleted.
     #[error("the stream was deleted")]
     Deleted,
+    /// The token holds no more, or may not read this any more.
+    #[error("the token may not read this any more; connect again with one that may")]
+    Unauthorized,
     /// The server refuses, and waiting would not help.
     #[error(transparent)]
     Refused(ClientError),

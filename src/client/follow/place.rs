@@ -187,6 +187,7 @@ impl Place {
         let ended = match end.reason {
             EndReason::Shutdown => return Ok(Taken::Broken(Broken::Shutdown)),
             EndReason::Unavailable => return Ok(Taken::Broken(Broken::Unavailable)),
+            EndReason::Unauthorized => Ended::Unauthorized,
             // The stream may have had more than was read of it when it was deleted.
             EndReason::Deleted => Ended::Deleted,
             EndReason::Closed | EndReason::Limit | EndReason::Tail => {

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::ndjson;
 use crate::{
-    auth::Right,
+    auth::{Access, Right},
     http::{
         App, access,
         body::Incoming,
@@ -39,13 +39,14 @@ pub(in crate::http) async fn message(
     })?;
     let path = StreamPath::session(id)
         .map_err(|error| wrong("sessionId", &format!("is no session id: {error}")))?;
-    access::allow(&app, &access::of(&parts.extensions), Right::Write, &path).await?;
+    let access = access::of(&parts.extensions);
+    access::allow(&app, &access, Right::Write, &path).await?;
     let asked = Asked::of(&params)?;
     if kind(&parts.headers)? != Kind::Json {
         return Err(unsupported("this route takes one message"));
     }
     let body = Incoming::new(body, &**app.log().clock()).whole().await?;
-    one(&app, &path, &body, Form::Message, asked).await
+    one(To { app: &app, path: &path, access: &access }, &body, Form::Message, asked).await
 }
 
 /// `POST /api/sessions/{id}/events`, `POST /api/events/{path}`: events.
@@ -55,7 +56,8 @@ pub(in crate::http) async fn to_path(
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Write).await?;
-    events(&app, &path, &parts, body).await
+    let access = access::of(&parts.extensions);
+    events(To { app: &app, path: &path, access: &access }, &parts, body).await
 }
 
 /// `POST /api/sessions/{id}/events` again, of a session that is known already.
@@ -67,10 +69,19 @@ pub(in crate::http) async fn to_session(
     let (parts, body) = request.into_parts();
     let appended = async {
         let path = session?;
-        access::allow(app, &access::of(&parts.extensions), Right::Write, &path).await?;
-        events(app, &path, &parts, body).await
+        let access = access::of(&parts.extensions);
+        access::allow(app, &access, Right::Write, &path).await?;
+        events(To { app, path: &path, access: &access }, &parts, body).await
     };
     appended.await.unwrap_or_else(Fail::into_response)
+}
+
+/// Where events go, and who sends them.
+#[derive(Clone, Copy)]
+pub(super) struct To<'a> {
+    pub(super) app: &'a App,
+    pub(super) path: &'a StreamPath,
+    pub(super) access: &'a Access,
 }
 
 /// What the query of an append asks for.
@@ -104,19 +115,20 @@ impl Asked {
     }
 }
 
-async fn events(app: &App, path: &StreamPath, parts: &Parts, body: Body) -> Result<Response, Fail> {
+async fn events(to: To<'_>, parts: &Parts, body: Body) -> Result<Response, Fail> {
+    let clock = &**to.app.log().clock();
     let asked = Asked::of(&Params::of(&parts.uri)?)?;
     match kind(&parts.headers)? {
         Kind::Ndjson => {
-            let incoming = Incoming::ndjson(body, &**app.log().clock());
-            json(&ndjson::append_all(app, path, asked, incoming).await?)
+            let incoming = Incoming::ndjson(body, clock);
+            json(&ndjson::append_all(to, asked, incoming).await?)
         }
         Kind::Json => {
-            let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+            let body = Incoming::new(body, clock).whole().await?;
             if body.trim_ascii_start().first() == Some(&b'[') {
-                many(app, path, &body, asked).await
+                many(to, &body, asked).await
             } else {
-                one(app, path, &body, Form::Event, asked).await
+                one(to, &body, Form::Event, asked).await
             }
         }
     }
@@ -124,13 +136,14 @@ async fn events(app: &App, path: &StreamPath, parts: &Parts, body: Body) -> Resu
 
 /// Appends a batch in one step.
 pub(super) async fn append(
-    app: &App,
-    path: &StreamPath,
+    to: To<'_>,
     batch: EventBatch,
     asked: Asked,
-) -> Result<(SmallVec<[EventId; 1]>, Appended), AppendError> {
+) -> Result<(SmallVec<[EventId; 1]>, Appended), Fail> {
     let (ids, records) = batch.finish();
-    let spec = app.json();
+    let payloads = records.iter().map(|record| &*record.payload);
+    access::vouch(to.access, !asked.verbatim, payloads)?;
+    let spec = to.app.json();
     let append = Append {
         records,
         expected: asked.expected,
@@ -139,22 +152,15 @@ pub(super) async fn append(
         content_type: Some(Arc::clone(&spec.content_type)),
         ..Append::default()
     };
-    Ok((ids, app.log().append(path, append).await?))
+    Ok((ids, to.app.log().append(to.path, append).await?))
 }
 
-async fn one(
-    app: &App,
-    path: &StreamPath,
-    body: &Bytes,
-    form: Form,
-    asked: Asked,
-) -> Result<Response, Fail> {
+async fn one(to: To<'_>, body: &Bytes, form: Form, asked: Asked) -> Result<Response, Fail> {
     let mut batch = EventBatch::with_capacity(body.len() + ENVELOPE_BYTES);
-    batch.push(body, asked.rules(form), &app.maker())?;
+    batch.push(body, asked.rules(form), &to.app.maker(to.access))?;
     let asked = Asked { verbatim: asked.is_verbatim(form), ..asked };
-    let appended = append(app, path, batch, asked).await;
-    let (ids, appended) =
-        appended.map_err(|error| Fail::from(error).with(|problem| problem.index = None))?;
+    let appended = append(to, batch, asked).await;
+    let (ids, appended) = appended.map_err(|fail| fail.with(|problem| problem.index = None))?;
     json(&AppendAnswer {
         ok: true,
         offset: appended.last.0,
@@ -166,9 +172,9 @@ async fn one(
 /// What the envelope adds to an event at most, but for its own names.
 const ENVELOPE_BYTES: usize = 192;
 
-async fn many(app: &App, path: &StreamPath, body: &Bytes, asked: Asked) -> Result<Response, Fail> {
-    let batch = batch_of(app, body, asked.rules(Form::Event))?;
-    let (ids, appended) = append(app, path, batch, asked).await?;
+async fn many(to: To<'_>, body: &Bytes, asked: Asked) -> Result<Response, Fail> {
+    let batch = batch_of(to, body, asked.rules(Form::Event))?;
+    let (ids, appended) = append(to, batch, asked).await?;
     let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count();
     json(&BatchAnswer {
         ok: true,
@@ -180,7 +186,7 @@ async fn many(app: &App, path: &StreamPath, body: &Bytes, asked: Asked) -> Resul
     })
 }
 
-fn batch_of(app: &App, body: &Bytes, rules: Rules) -> Result<EventBatch, Fail> {
+fn batch_of(to: To<'_>, body: &Bytes, rules: Rules) -> Result<EventBatch, Fail> {
     let Ok(text) = std::str::from_utf8(body) else {
         log::json::validate(body)?;
         return Err(EventError::NotUtf8.into());
@@ -191,7 +197,7 @@ fn batch_of(app: &App, body: &Bytes, rules: Rules) -> Result<EventBatch, Fail> {
         let (count, max) = (elements.len(), limits::BATCH_RECORDS_MAX);
         return Err(AppendError::BatchCount { count, max }.into());
     }
-    let maker = app.maker();
+    let maker = to.app.maker(to.access);
     let mut batch = EventBatch::with_capacity(body.len() + elements.len() * ENVELOPE_BYTES);
     for (index, element) in elements.into_iter().enumerate() {
         let pushed = batch.push_parsed(element.get(), rules, &maker);

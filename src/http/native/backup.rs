@@ -8,7 +8,7 @@ use std::{convert::Infallible, sync::Arc};
 use async_stream::stream;
 use axum::{
     body::{Body, Bytes},
-    extract::State,
+    extract::{Request, State},
     http::{
         HeaderValue,
         header::{CONTENT_DISPOSITION, CONTENT_TYPE},
@@ -19,13 +19,19 @@ use futures_util::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    http::{App, error::Fail},
+    auth::{Access, Right},
+    http::{App, access, error::Fail},
     log::{Backup, Refused},
-    wire,
+    wire::{self, bodies::EndReason},
 };
 
 /// `GET /api/backup`.
-pub(in crate::http) async fn take(State(app): State<Arc<App>>) -> Result<Response, Fail> {
+pub(in crate::http) async fn take(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Fail> {
+    let access = access::of(request.extensions());
+    access::server(&app, &access, Right::Admin, "backup")?;
     if app.stopping().is_cancelled() {
         return Err(Refused::Closed.into());
     }
@@ -35,21 +41,32 @@ pub(in crate::http) async fn take(State(app): State<Arc<App>>) -> Result<Respons
         (CONTENT_TYPE, HeaderValue::from_static(wire::BACKUP)),
         (CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"backup.sbk\"")),
     ];
-    Ok((headers, Body::from_stream(parts(app, backup, place))).into_response())
+    Ok((headers, Body::from_stream(parts(&app, &access, backup, place))).into_response())
 }
 
 fn parts(
-    app: Arc<App>,
+    app: &Arc<App>,
+    access: &Access,
     mut backup: Backup,
     place: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
+    let over = access::over(app, access, None);
     stream! {
+        tokio::pin!(over);
         loop {
-            match app.stopping().run_until_cancelled(backup.next()).await {
-                Some(Some(part)) => yield Ok(part),
-                Some(None) => break,
-                None => {
-                    yield Ok(backup.fail("the server was stopped meanwhile; take another"));
+            let part = tokio::select! {
+                biased;
+                reason = &mut over => Err(reason),
+                part = backup.next() => Ok(part),
+            };
+            match part {
+                Ok(Some(part)) => yield Ok(part),
+                Ok(None) => break,
+                Err(reason) => {
+                    yield Ok(backup.fail(match reason {
+                        EndReason::Unauthorized => "the token holds no more; take another",
+                        _ => "the server was stopped meanwhile; take another",
+                    }));
                     break;
                 }
             }

@@ -5,7 +5,7 @@
 //! back with the last cursor it was given gets what follows, nothing twice; where that is not all
 //! kept any more it is told so.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use async_stream::stream;
 use axum::{
@@ -20,8 +20,9 @@ use tokio::sync::watch;
 
 use super::frames::Frames;
 use crate::{
+    auth::Access,
     http::{
-        App,
+        App, access,
         error::Fail,
         extract::{event_stream, path_params},
         params::{Params, wrong},
@@ -118,9 +119,21 @@ fn follow(
     let opening = opening(form, is_foreign, at);
     // Who begins at the beginning begins with what is kept, and misses nothing.
     let told_until = if at == Position(0) { tail } else { at };
-    let live =
-        Live { app, names, form, at, told_until, moved, stays, caught_up: false, _seat: seat };
-    Ok(event_stream(frames(live, opening)))
+    let access = access::of(&parts.extensions);
+    let over = access::over(&app, &access, None);
+    let live = Live {
+        app,
+        access,
+        names,
+        form,
+        at,
+        told_until,
+        moved,
+        stays,
+        caught_up: false,
+        _seat: seat,
+    };
+    Ok(event_stream(frames(live, over, opening)))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Fail> {
@@ -171,6 +184,7 @@ struct Place {
 /// A client that follows channels.
 struct Live {
     app: Arc<App>,
+    access: Access,
     names: Vec<ChannelName>,
     form: Form,
     at: Position,
@@ -188,17 +202,20 @@ struct Sent {
     is_end: bool,
 }
 
-fn frames(mut live: Live, opening: Bytes) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn frames(
+    mut live: Live,
+    over: impl Future<Output = EndReason> + Send + 'static,
+    opening: Bytes,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         yield Ok(opening);
         let clock = Arc::clone(live.app.log().clock());
-        let stopping = live.app.stopping().clone().cancelled_owned();
-        tokio::pin!(stopping);
+        tokio::pin!(over);
         let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
         loop {
             let sent = tokio::select! {
                 biased;
-                () = &mut stopping => live.named(sse::END, None, Some(EndReason::Shutdown)),
+                reason = &mut over => live.named(sse::END, None, Some(reason)),
                 () = &mut beat => {
                     beat = clock.sleep(limits::HEARTBEAT_EVERY);
                     live.heartbeat(clock.now_ms())
@@ -224,13 +241,16 @@ impl Live {
             if tail > self.at {
                 let limit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
                 match self.app.log().read_order(self.at, limit).await {
-                    Ok(page) => match self.wanted(page, tail) {
-                        Some(sent) => return sent,
-                        None => {
-                            // Many pages may hold nothing for this client.
-                            tokio::task::yield_now().await;
-                            continue;
-                        }
+                    Ok(page) => match self.readable(page).await {
+                        Ok(page) => match self.wanted(page, tail) {
+                            Some(sent) => return sent,
+                            None => {
+                                // Many pages may hold nothing for this client.
+                                tokio::task::yield_now().await;
+                                continue;
+                            }
+                        },
+                        Err(error) => return self.failed(&error),
                     },
                     Err(error) => return self.failed(&error),
                 }
@@ -248,6 +268,23 @@ impl Live {
                 return self.named(sse::END, None, Some(EndReason::Shutdown));
             }
         }
+    }
+
+    /// What of a page the client may read; the rest was never there for it. Of what was removed
+    /// and has no name any more, only those are told who may read everything.
+    async fn readable(&self, mut page: OrderPage) -> Result<OrderPage, ReadError> {
+        if matches!(self.access, Access::Everyone) {
+            return Ok(page);
+        }
+        let told = page.told.iter().map(|told| &*told.path);
+        let mut may = access::readable(&self.app, &self.access, told).await?.into_iter();
+        page.told.retain(|_| may.next().unwrap_or(false));
+        let sees_all = access::sees_all(&self.access);
+        page.removed.retain(|removed| removed.path.is_some() || sees_all);
+        let removed = page.removed.iter().map(|removed| removed.path.as_deref().unwrap_or("?"));
+        let mut may = access::readable(&self.app, &self.access, removed).await?.into_iter();
+        page.removed.retain(|_| may.next().unwrap_or(false));
+        Ok(page)
     }
 
     fn wanted(&mut self, page: OrderPage, tail: Position) -> Option<Sent> {

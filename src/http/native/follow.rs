@@ -4,7 +4,7 @@
 //! Driven by the client's pace: the next page is read when the last one has been taken, so a slow
 //! client costs one page and loses nothing.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use async_stream::stream;
 use axum::{
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     auth::Right,
     http::{
-        App,
+        App, access,
         error::Fail,
         extract::{event_stream, stream_path},
         params::{Params, wrong},
@@ -65,7 +65,8 @@ pub(in crate::http) async fn of_path(
         opening.extend_from_slice(&named(sse::RESET, reset.resume_from, &reset));
     }
     let epoch = HeaderValue::try_from(live.epoch.as_str()).ok();
-    let mut response = event_stream(frames(live, opening.into()));
+    let over = access::over(&live.app, &access::of(&parts.extensions), Some(&path));
+    let mut response = event_stream(frames(live, over, opening.into()));
     if let Some(epoch) = epoch {
         response.headers_mut().insert(HeaderName::from_static(SCROLLBACK_EPOCH), epoch);
     }
@@ -247,17 +248,20 @@ impl Sent {
     }
 }
 
-fn frames(mut live: Live, opening: Bytes) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn frames(
+    mut live: Live,
+    over: impl Future<Output = EndReason> + Send + 'static,
+    opening: Bytes,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         yield Ok(opening);
         let clock = Arc::clone(live.app.log().clock());
-        let stopping = live.app.stopping().clone().cancelled_owned();
-        tokio::pin!(stopping);
+        tokio::pin!(over);
         let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
         loop {
             let sent = tokio::select! {
                 biased;
-                () = &mut stopping => live.end(EndReason::Shutdown),
+                reason = &mut over => live.end(reason),
                 () = &mut beat => {
                     beat = clock.sleep(limits::HEARTBEAT_EVERY);
                     live.heartbeat(clock.now_ms())

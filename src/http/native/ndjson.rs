@@ -3,27 +3,27 @@
 //! A step is atomic. Invariant: at every moment the events of whole steps are in the stream and
 //! nothing else; a line that is wrong, or did not come whole, leaves its own step out.
 
-use super::append::{Asked, append};
+use super::append::{Asked, To, append};
 use crate::{
+    auth::Right,
     http::{
-        App,
+        access,
         body::Incoming,
         error::{Fail, event_too_large},
     },
     limits,
-    log::{Offset, StreamPath},
+    log::Offset,
     session::{EventBatch, Form},
     wire::bodies::NdjsonAnswer,
 };
 
 /// Appends the events of a body.
 pub(super) async fn append_all(
-    app: &App,
-    path: &StreamPath,
+    to: To<'_>,
     asked: Asked,
     mut incoming: Incoming<'_>,
 ) -> Result<NdjsonAnswer, Fail> {
-    let mut intake = Intake::new(app, path, asked);
+    let mut intake = Intake::new(to, asked);
     match intake.run(&mut incoming).await {
         Ok(()) => Ok(intake.answer()),
         Err(fail) => Err(fail.with(|problem| {
@@ -34,8 +34,7 @@ pub(super) async fn append_all(
 }
 
 struct Intake<'a> {
-    app: &'a App,
-    path: &'a StreamPath,
+    to: To<'a>,
     /// Its `expected` moves with each step.
     asked: Asked,
     /// The events of the step that is being gathered.
@@ -50,10 +49,9 @@ struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    fn new(app: &'a App, path: &'a StreamPath, asked: Asked) -> Self {
+    fn new(to: To<'a>, asked: Asked) -> Self {
         Self {
-            app,
-            path,
+            to,
             asked,
             step: EventBatch::default(),
             partial: Vec::new(),
@@ -129,7 +127,8 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         let before = self.step.bytes();
-        let pushed = self.step.push(line, self.asked.rules(Form::Event), &self.app.maker());
+        let maker = self.to.app.maker(self.to.access);
+        let pushed = self.step.push(line, self.asked.rules(Form::Event), &maker);
         pushed.map_err(|error| at_line(error.into(), self.lines))?;
         match self.step.bytes() - before {
             bytes if bytes > limits::RECORD_BYTES_MAX => {
@@ -144,8 +143,11 @@ impl<'a> Intake<'a> {
         if self.step.is_empty() {
             return Ok(());
         }
+        // A body may come for hours, and rights end meanwhile.
+        let To { app, path, access } = self.to;
+        access::allow(app, access, Right::Write, path).await?;
         let step = std::mem::take(&mut self.step);
-        let (ids, appended) = append(self.app, self.path, step, self.asked).await?;
+        let (ids, appended) = append(self.to, step, self.asked).await?;
         let duplicates = appended.placed.iter().filter(|placed| placed.duplicate).count() as u64;
         let count = ids.len() as u64;
         // The next step expects the tail where this one ended, or had ended when it was first sent.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     http::{
-        App,
+        App, access,
         error::Fail,
         extract::json,
         params::{Params, wrong},
@@ -27,6 +27,7 @@ pub(in crate::http) async fn list(
     request: Request,
 ) -> Result<Response, Fail> {
     let params = Params::of(request.uri())?;
+    let access = access::of(request.extensions());
     let asked = asked(&params)?;
     let after = params.get("cursor")?.map(place).transpose()?;
     let limit = params.number("limit", 1..=limits::LIST_LIMIT_MAX)?;
@@ -37,9 +38,11 @@ pub(in crate::http) async fn list(
         tries += 1;
         // One more than asked for tells whether there is a next page.
         let list = |sessions: &mut Sessions, position: crate::log::Position| {
-            let kept = recent.map(|recent| sessions.kept(recent));
-            let found = sessions.list(
+            let sees = |id: &str, listed: &Listed| access::sees(&access, id, listed);
+            let kept = recent.map(|recent| sessions.kept(recent, sees));
+            let found = sessions.list_seen(
                 &asked,
+                sees,
                 after.as_ref(),
                 kept.as_ref().map_or(limit + 1, |_| usize::MAX),
             );

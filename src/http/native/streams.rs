@@ -11,7 +11,7 @@ use axum::{
 use crate::{
     auth::Right,
     http::{
-        App,
+        App, access,
         body::Incoming,
         error::Fail,
         extract::{Kind, json, kind, media_type, stream_path, unsupported},
@@ -36,8 +36,9 @@ pub(in crate::http) async fn list(
     let limit = params.number("limit", 1..=limits::LIST_LIMIT_MAX)?;
     let limit = limit.unwrap_or(limits::LIST_LIMIT_DEFAULT);
     // One more than asked for tells whether there is a next page.
-    let mut found = app.log().list(prefix, cursor, limit + 1).await?;
-    let has_more = found.len() > limit;
+    let access = access::of(request.extensions());
+    let (mut found, gave_up) = access::streams(&app, &access, prefix, cursor, limit + 1).await?;
+    let has_more = found.len() > limit || gave_up;
     found.truncate(limit);
     let last = found.last().map(|info| info.path.to_string());
     json(&StreamsAnswer {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
 use smallvec::SmallVec;
@@ -30,7 +30,7 @@ pub(in crate::http) async fn append(
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Write).await?;
-    to_path(&app, &path, &parts.headers, body).await
+    to_path(&app, &path, &parts, body).await
 }
 
 /// The same, to a stream that is known already.
@@ -43,7 +43,7 @@ pub(in crate::http) async fn to_stream(
     let appended = async {
         let path = stream?;
         access::allow(app, &access::of(&parts.extensions), Right::Write, &path).await?;
-        to_path(app, &path, &parts.headers, body).await
+        to_path(app, &path, &parts, body).await
     };
     appended.await.unwrap_or_else(Fail::into_response)
 }
@@ -51,9 +51,10 @@ pub(in crate::http) async fn to_stream(
 async fn to_path(
     app: &App,
     path: &StreamPath,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
 ) -> Result<Response, Fail> {
+    let headers = &parts.headers;
     let (close, producer) = (closes(headers)?, producer(headers)?);
     let seq = text(headers, protocol::SEQ)?;
     if seq.is_some_and(|seq| seq.is_empty() || seq.len() > limits::SEQ_BYTES_MAX) {
@@ -68,6 +69,10 @@ async fn to_path(
         // What is not there comes before what is wrong with the request.
         app.log().info(path).await?;
         return Err(Fail::new(Code::InvalidParameter, message));
+    }
+    if append.content_type.as_deref() == Some(JSON) {
+        let payloads = append.records.iter().map(|record| &*record.payload);
+        access::vouch(&access::of(&parts.extensions), false, payloads)?;
     }
     answer(app, path, append).await
 }

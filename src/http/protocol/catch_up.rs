@@ -13,6 +13,7 @@ use axum::{
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+        request::Parts,
     },
     response::Response,
 };
@@ -25,20 +26,30 @@ use super::{
     read::{LIMIT, NO_STORE, Run, answer},
 };
 use crate::{
-    http::{App, error::Fail},
+    auth::Access,
+    http::{App, access, error::Fail},
     limits,
     log::{NoStream, Offset, PageLimit, ReadError, Reader, Step, StreamInfo, StreamPath, essence},
 };
+
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    /// The place before the records.
+    pub(super) after: Offset,
+    /// Only where the tail is.
+    pub(super) now: bool,
+    /// The rest of the request.
+    pub(super) parts: &'a Parts,
+}
 
 /// Answers with the records after a place.
 pub(super) async fn page(
     app: Arc<App>,
     path: &StreamPath,
     info: &StreamInfo,
-    after: Offset,
-    now: bool,
-    asked: &HeaderMap,
+    asked: Asked<'_>,
 ) -> Result<Response, Fail> {
+    let Asked { after, now, parts } = asked;
     let form = Form::of(essence(&info.spec.content_type));
     if now {
         app.log().note_use(path).await?;
@@ -60,12 +71,13 @@ pub(super) async fn page(
     let until = app.damaged().before(info.epoch, until, last);
     let response = if until > last {
         let run = Run { after, last: until, at_tail: until >= info.tail };
-        let rest = Rest { app, reader, epoch: info.epoch, form, until };
+        let reads = (access::of(&parts.extensions), path.clone());
+        let rest = Rest { app, reads, reader, epoch: info.epoch, form, until };
         answer(info, run, Body::from_stream(rest.behind(first)))
     } else {
         answer(info, Run { after, last, at_tail: reader.lag() == 0 }, first)
     };
-    Ok(unless_known(response, asked))
+    Ok(unless_known(response, &parts.headers))
 }
 
 /// How far an answer goes whose first page is known: to the tail, unless that is very far. How
@@ -80,6 +92,8 @@ fn until(info: &StreamInfo, after: Offset, last: Offset, bytes: usize) -> Offset
 /// The pages behind the first one.
 struct Rest {
     app: Arc<App>,
+    /// Who reads what.
+    reads: (Access, StreamPath),
     reader: Reader,
     epoch: u64,
     form: Form,
@@ -88,10 +102,14 @@ struct Rest {
 
 impl Rest {
     fn behind(self, first: Bytes) -> impl Stream<Item = Result<Bytes, ReadError>> + Send {
-        let Self { app, mut reader, epoch, form, until } = self;
+        let Self { app, reads: (access, path), mut reader, epoch, form, until } = self;
         stream! {
             yield Ok(form.opened(&first));
             while reader.at() < until {
+                if !access::still(&app, &access, &path).await {
+                    yield Err(ReadError::Unavailable("the token holds no more".into()));
+                    return;
+                }
                 let left = usize::try_from(until.0 - reader.at().0).unwrap_or(usize::MAX);
                 let limit = PageLimit { records: LIMIT.records.min(left), ..LIMIT };
                 reader = reader.with_limit(limit);

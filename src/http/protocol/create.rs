@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     auth::Right,
-    http::{App, body::Incoming, error::Fail, extract::stream_path},
-    log::{CreateError, Creation, Fork, ReadError, StreamSpec},
+    http::{App, access, body::Incoming, error::Fail, extract::stream_path},
+    log::{CreateError, Creation, Fork, JSON, ReadError, StreamSpec},
     wire::{OCTET_STREAM, paths},
 };
 
@@ -35,6 +35,10 @@ pub(in crate::http) async fn create(
     let path = stream_path(&app, &mut parts, Right::Write).await?;
     let (closed, mut expiry) = (closes(&parts.headers)?, expiry(&parts.headers)?);
     let fork = fork(&parts.headers)?;
+    let access = access::of(&parts.extensions);
+    if let Some(fork) = &fork {
+        access::allow(&app, &access, Right::Read, &fork.source).await?;
+    }
     let source = match (&fork, app.log().info(&path).await) {
         // Creating it again: what it took over is its own by now, whatever became of its source.
         (Some(_), Ok(info)) => Some(info.spec),
@@ -47,8 +51,12 @@ pub(in crate::http) async fn create(
     let content_type =
         content_type(&parts.headers)?.or(inherited).unwrap_or_else(|| OCTET_STREAM.to_owned());
     let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let records = records(&content_type, &body)?;
+    if content_type == JSON {
+        access::vouch(&access, false, records.iter().map(|record| &**record))?;
+    }
     let creation = Creation {
-        records: records(&content_type, &body)?,
+        records,
         spec: StreamSpec { content_type: Arc::from(content_type), retention: None, expiry },
         fork,
         closed: Some(closed),

@@ -1,7 +1,7 @@
 //! Live reads of the protocol: long-poll and server-sent events, over the reader that every live
 //! read uses.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use async_stream::stream;
 use axum::{
@@ -18,10 +18,12 @@ use super::{
     read::{LIMIT, Run, answer},
 };
 use crate::{
-    http::{App, error::Fail, extract::event_stream, state::Seat},
+    auth::{Access, Right},
+    http::{App, access, error::Fail, extract::event_stream, state::Seat},
     limits,
     log::{Encoded, Offset, PageLimit, Reader, Step, StreamInfo, StreamPath, essence},
     wire::{
+        bodies::EndReason,
         protocol::{self, Start},
         sse,
     },
@@ -57,6 +59,7 @@ pub(super) async fn long_poll(
     path: &StreamPath,
     info: StreamInfo,
     place: Place,
+    access: &Access,
 ) -> Result<Response, Fail> {
     let _seat = app.seat()?;
     let form = Form::of(essence(&info.spec.content_type));
@@ -64,12 +67,18 @@ pub(super) async fn long_poll(
     let mut reader = reader.with_limit(LIMIT).with_encoding(form.body());
     let clock = app.log().clock();
     let mut waited = clock.sleep(limits::LONG_POLL_WAIT);
-    let mut stopping = std::pin::pin!(app.stopping().cancelled());
+    let mut over = std::pin::pin!(access::over(&app, access, Some(path)));
     let mut response = loop {
         let step = tokio::select! {
+            biased;
+            reason = &mut over => {
+                if reason == EndReason::Unauthorized {
+                    access::allow(&app, access, Right::Read, path).await?;
+                }
+                break nothing(place.after, info.closed)
+            }
             step = reader.next() => step?,
             () = &mut waited => break nothing(place.after, info.closed),
-            () = &mut stopping => break nothing(place.after, info.closed),
         };
         match step {
             Step::Encoded(page) => {
@@ -107,6 +116,7 @@ pub(super) async fn events(
     path: &StreamPath,
     info: StreamInfo,
     place: Place,
+    access: &Access,
 ) -> Result<Response, Fail> {
     let seat = app.seat()?;
     let form = Form::of(essence(&info.spec.content_type));
@@ -116,7 +126,8 @@ pub(super) async fn events(
     // It does not wait; what is wrong with the place shows in the status, and not in silence.
     let first = reader.next().await?;
     let live = Live { app, reader, cursor: place.cursor, at: place.after, sent: None, _seat: seat };
-    let mut response = event_stream(frames(live, first));
+    let over = access::over(&live.app, access, Some(path));
+    let mut response = event_stream(frames(live, over, first));
     if form == Form::Binary {
         let base64 = HeaderValue::from_static("base64");
         set(response.headers_mut(), protocol::SSE_ENCODING, base64);
@@ -148,12 +159,15 @@ struct Live {
     _seat: Seat,
 }
 
-fn frames(mut live: Live, first: Step) -> impl Stream<Item = Result<Bytes, Infallible>> {
+fn frames(
+    mut live: Live,
+    over: impl Future<Output = EndReason> + Send + 'static,
+    first: Step,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let clock = Arc::clone(live.app.log().clock());
-        let stopping = live.app.stopping().clone().cancelled_owned();
-        tokio::pin!(stopping);
-        let mut over = clock.sleep(limits::PROTOCOL_SSE_LASTS);
+        tokio::pin!(over);
+        let mut late = clock.sleep(limits::PROTOCOL_SSE_LASTS);
         let mut beat = clock.sleep(limits::HEARTBEAT_EVERY);
         let mut next = Some(Ok(first));
         // For event sources: others have times of their own.
@@ -163,8 +177,9 @@ fn frames(mut live: Live, first: Step) -> impl Stream<Item = Result<Bytes, Infal
                 Some(first) => first,
                 None => tokio::select! {
                     biased;
-                    () = &mut stopping => return,
-                    () = &mut over => return,
+                    // Whoever may not read on asks again, and is told by the status.
+                    _ = &mut over => return,
+                    () = &mut late => return,
                     () = &mut beat => {
                         beat = clock.sleep(limits::HEARTBEAT_EVERY);
                         yield Ok(Bytes::from_static(b": alive\n\n"));

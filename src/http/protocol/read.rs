@@ -20,7 +20,7 @@ use super::{
 use crate::{
     auth::Right,
     http::{
-        App,
+        App, access,
         error::Fail,
         extract::stream_path,
         params::{Params, wrong},
@@ -48,6 +48,7 @@ pub(in crate::http) async fn read(
 ) -> Result<Response, Fail> {
     let (mut parts, _) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Read).await?;
+    let access = access::of(&parts.extensions);
     let params = Params::of(&parts.uri)?;
     let given = params.get("offset")?;
     let start = given.map(start_of).transpose()?;
@@ -69,16 +70,16 @@ pub(in crate::http) async fn read(
         None => {
             let now = start == Some(Start::Now);
             let after = after.unwrap_or_else(|| beginning(&info));
-            catch_up::page(app, &path, &info, after, now, &parts.headers).await
+            catch_up::page(app, &path, &info, catch_up::Asked { after, now, parts: &parts }).await
         }
         Some("long-poll") => {
             let place = live::Place { after: after.ok_or_else(missing)?, cursor };
-            live::long_poll(app, &path, info, place).await
+            live::long_poll(app, &path, info, place, &access).await
         }
         Some("sse") => {
             let seen = live::last_event_id(&parts.headers)?;
             let after = seen.or(after).ok_or_else(missing)?;
-            live::events(app, &path, info, live::Place { after, cursor }).await
+            live::events(app, &path, info, live::Place { after, cursor }, &access).await
         }
         Some(other) => Err(wrong("live", &format!("is {other:?}; it is long-poll or sse"))),
     }

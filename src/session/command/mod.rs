@@ -7,7 +7,6 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_with::skip_serializing_none;
 
 pub use self::{
     change::{Change, Delete, End, Ready},
@@ -175,30 +174,27 @@ impl Decided {
         Self { events: Vec::new(), answer, stands_at: Some(offset) }
     }
 
-    /// The events as the JSON texts that [`crate::session::EventBatch`] takes. `actor` says who
-    /// gave the command.
+    /// The events as the JSON texts that [`crate::session::EventBatch`] takes.
     ///
     /// # Errors
     /// None that these types can cause; serde's signature has one.
-    pub fn texts(&self, actor: Option<&RawValue>) -> serde_json::Result<Vec<String>> {
+    pub fn texts(&self) -> serde_json::Result<Vec<String>> {
         let text = |event: &KnownEvent| {
             let (kind, data) = (event.kind(), event.data()?);
             let (channel, kind) = (kind.channel(), kind.as_str());
-            serde_json::to_string(&Envelope { channel, kind, data: &data, actor })
+            serde_json::to_string(&Envelope { channel, kind, data: &data })
         };
         self.events.iter().map(text).collect()
     }
 }
 
 /// An event before it has an id and a time.
-#[skip_serializing_none]
 #[derive(Serialize)]
 struct Envelope<'a> {
     channel: &'a str,
     #[serde(rename = "type")]
     kind: &'a str,
     data: &'a RawValue,
-    actor: Option<&'a RawValue>,
 }
 
 /// Where new ids come from.

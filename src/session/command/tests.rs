@@ -52,8 +52,8 @@ fn payload(offset: u64, kind: &str, data: &str) -> String {
 fn stored(decided: &Decided, tail: u64) -> Vec<Bytes> {
     let ids = Ids::counting();
     let mut batch = EventBatch::default();
-    for (offset, text) in (tail + 1..).zip(decided.texts(None).unwrap()) {
-        let maker = Maker { ids: &ids, now_ms: 1_000 + offset };
+    for (offset, text) in (tail + 1..).zip(decided.texts().unwrap()) {
+        let maker = Maker { ids: &ids, now_ms: 1_000 + offset, actor: None };
         let pushed = batch.push_parsed(&text, Rules::EVENT, &maker);
         assert_eq!(pushed, Ok(()), "{text}");
     }

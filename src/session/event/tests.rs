@@ -8,7 +8,7 @@ const NOW_MS: u64 = 1_795_200_000_000;
 fn push(text: &str, rules: Rules) -> Result<(String, EventId), EventError> {
     let ids = Ids::counting();
     let mut batch = EventBatch::default();
-    batch.push(text.as_bytes(), rules, &Maker { ids: &ids, now_ms: NOW_MS })?;
+    batch.push(text.as_bytes(), rules, &Maker { ids: &ids, now_ms: NOW_MS, actor: None })?;
     let (ids, records) = batch.finish();
     Ok((String::from_utf8(records[0].payload.to_vec()).unwrap(), ids[0].clone()))
 }
@@ -126,7 +126,7 @@ fn what_breaks_readers_is_refused() {
     assert!(refused(r#"{"channel":"a","data":"\ud800"}"#, Rules::EVENT).contains("line 1"));
     let ids = Ids::counting();
     let mut batch = EventBatch::default();
-    let maker = Maker { ids: &ids, now_ms: 0 };
+    let maker = Maker { ids: &ids, now_ms: 0, actor: None };
     assert!(batch.push(b"{\"channel\":\"\xff\"}", Rules::EVENT, &maker).is_err());
     assert!(batch.is_empty() && batch.bytes() == 0);
 }

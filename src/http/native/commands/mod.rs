@@ -17,9 +17,9 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    auth::Right,
+    auth::{Access, Right},
     http::{
-        App,
+        App, access,
         body::Incoming,
         error::Fail,
         extract::{Kind, json, kind, path_params, stream_path, unsupported},
@@ -58,82 +58,94 @@ type Answered = Result<Response, Fail>;
 
 async fn start(State(app): State<Arc<App>>, request: Request) -> Answered {
     let (parts, body) = request.into_parts();
+    let access = access::of(&parts.extensions);
     let asked: wire::StartSession = body_of(&app, &parts, body, Body::Optional).await?;
-    let start = read::start(asked, || Id::made(app.ids(), app.log().clock().now_ms()))?;
+    let mut start = read::start(asked, || Id::made(app.ids(), app.log().clock().now_ms()))?;
     let session = read::session_of(&start)?;
-    let mut response = done(&app, &session, &Command::Start(start)).await?;
+    match access::worker(&access) {
+        // Whether it is theirs to begin is decided with the state at hand.
+        Some(own) => start.worker = Some(own_worker(start.worker, own)?),
+        None => access::allow(&app, &access, Right::Write, &session).await?,
+    }
+    let mut response = done(&app, &access, &session, &Command::Start(start)).await?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
 
 async fn change(State(app): State<Arc<App>>, request: Request) -> Answered {
-    let asked = Asked::of(&app, request, Body::Required).await?;
-    done(&app, &asked.session, &read::change(asked.body)?).await
+    let mut asked: Asked<wire::ChangeSession> = Asked::of(&app, request, Body::Required).await?;
+    if let Some(own) = access::worker(&asked.access)
+        && asked.body.worker.as_ref().is_some_and(|worker| **worker != **own)
+    {
+        return Err(access::not_another_s_worker());
+    }
+    let command = read::change(std::mem::take(&mut asked.body))?;
+    done(&app, &asked.access, &asked.session, &command).await
 }
 
 async fn remove(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Optional).await?;
-    done(&app, &asked.session, &read::delete(asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::delete(asked.body)?).await
 }
 
 async fn end(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Optional).await?;
-    done(&app, &asked.session, &read::end(asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::end(asked.body)?).await
 }
 
 async fn ready(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Optional).await?;
-    done(&app, &asked.session, &read::ready(asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::ready(asked.body)?).await
 }
 
 async fn send(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Required).await?;
-    done(&app, &asked.session, &read::send(asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::send(asked.body)?).await
 }
 
 async fn interrupt(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Optional).await?;
-    done(&app, &asked.session, &read::interrupt(asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::interrupt(asked.body)?).await
 }
 
 async fn dequeue(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Optional).await?;
     let message_id = asked.named("messageId")?;
-    done(&app, &asked.session, &read::dequeue(message_id, asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::dequeue(message_id, asked.body)?).await
 }
 
 async fn presence(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Required).await?;
-    done(&app, &asked.session, &read::presence(asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::presence(asked.body)?).await
 }
 
 async fn type_input(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Required).await?;
-    done(&app, &asked.session, &read::type_input(asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::type_input(asked.body)?).await
 }
 
 async fn reply(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Required).await?;
     let permission_id = asked.named("permissionId")?;
-    done(&app, &asked.session, &read::reply(permission_id, asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::reply(permission_id, asked.body)?).await
 }
 
 async fn chunks(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Required).await?;
     let turn_id = asked.named("turnId")?;
-    done(&app, &asked.session, &read::chunks(turn_id, asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::chunks(turn_id, asked.body)?).await
 }
 
 async fn complete(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Optional).await?;
     let turn_id = asked.named("turnId")?;
-    done(&app, &asked.session, &read::complete(turn_id, asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::complete(turn_id, asked.body)?).await
 }
 
 async fn fail(State(app): State<Arc<App>>, request: Request) -> Answered {
     let asked = Asked::of(&app, request, Body::Required).await?;
     let turn_id = asked.named("turnId")?;
-    done(&app, &asked.session, &read::fail(turn_id, asked.body)?).await
+    done(&app, &asked.access, &asked.session, &read::fail(turn_id, asked.body)?).await
 }
 
 /// Whether a body must be there.
@@ -144,8 +156,15 @@ enum Body {
     Optional,
 }
 
+/// A worker begins sessions as itself.
+fn own_worker(asked: Option<Id>, own: &str) -> Result<Id, Fail> {
+    let named = asked.or_else(|| Id::new(own)).filter(|id| id.as_str() == own);
+    named.ok_or_else(access::not_another_s_worker)
+}
+
 /// A request about a session.
 struct Asked<T> {
+    access: Access,
     session: StreamPath,
     /// What stands behind the session in the path.
     rest: Option<String>,
@@ -155,10 +174,11 @@ struct Asked<T> {
 impl<T: DeserializeOwned> Asked<T> {
     async fn of(app: &App, request: Request, needs: Body) -> Result<Self, Fail> {
         let (mut parts, body) = request.into_parts();
-        let body = body_of(app, &parts, body, needs).await?;
         let session = stream_path(app, &mut parts, Right::Write).await?;
+        let body = body_of(app, &parts, body, needs).await?;
         let rest = path_params(&mut parts).await?.into_iter().nth(1);
-        Ok(Self { session, rest, body })
+        let access = access::of(&parts.extensions);
+        Ok(Self { access, session, rest, body })
     }
 }
 
@@ -191,8 +211,8 @@ async fn body_of<T: DeserializeOwned>(
     read_text(text).map_err(read::invalid)
 }
 
-async fn done(app: &App, session: &StreamPath, command: &Command) -> Answered {
-    let Done { answer, offset } = app.run(session, command).await?;
+async fn done(app: &App, access: &Access, session: &StreamPath, command: &Command) -> Answered {
+    let Done { answer, offset } = app.run(session, command, access).await?;
     json(&said(&answer, offset.0))
 }
 
