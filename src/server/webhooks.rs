@@ -121,6 +121,32 @@ fn allowed(
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_is_not_followed() {
+        use tokio::{
+            io::{AsyncReadExt, AsyncWriteExt},
+            net::TcpListener,
+        };
+        let listen = || TcpListener::bind("127.0.0.1:0");
+        let (here, there) = (listen().await.unwrap(), listen().await.unwrap());
+        let url = format!("http://{}/hook", here.local_addr().unwrap());
+        let elsewhere = format!("http://{}/", there.local_addr().unwrap());
+        let webhooks = Webhooks::new(Targets::Localhost).unwrap();
+        let request = Request { url: url.into(), body: "{}".into(), signature: "s".to_owned() };
+        let answering = async {
+            let (mut stream, _) = here.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            let answer = format!(
+                "HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        };
+        let (answer, _open) = tokio::join!(webhooks.send(request), answering);
+        assert_eq!(answer.unwrap().status, 307);
+        assert!(futures_util::poll!(std::pin::pin!(there.accept())).is_pending());
+    }
+
     #[test]
     fn a_public_name_does_not_stand_for_a_local_address() {
         let addresses = ["10.0.0.1:0", "93.184.215.14:0", "127.0.0.1:0", "[::1]:0"];

@@ -102,6 +102,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let is_for_protocols = a == 192 && b == 0 && (c == 0 || c == 2);
     let is_relay = (a, b, c) == (192, 88, 99);
     let is_for_benchmarks = a == 198 && (b == 18 || b == 19);
+    // Public by its number, and within a large cloud the host's own door for its guests.
+    let is_host_of_guests = address.octets() == [168, 63, 129, 16];
     !(a == 0
         || a >= 240
         || address.is_private()
@@ -112,7 +114,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || is_shared
         || is_for_protocols
         || is_relay
-        || is_for_benchmarks)
+        || is_for_benchmarks
+        || is_host_of_guests)
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -188,6 +191,34 @@ mod tests {
         }
         let long = format!("https://worker.example/{}", "x".repeat(limits::WEBHOOK_URL_BYTES_MAX));
         assert_eq!(check(&long, Targets::Public), Err(TargetError::NoUrl));
+    }
+
+    #[test]
+    fn no_spelling_of_a_local_address_passes() {
+        for url in [
+            "https://0/",
+            "https://127.1/",
+            "https://017700000001/",
+            "https://0x7f000001/",
+            "https://255.255.255.255/",
+            "https://100.100.100.200/",
+            "https://168.63.129.16/",
+            "https://192.0.0.192/",
+            "https://[::]/",
+            "https://[::a9fe:a9fe]/",
+            "https://[::ffff:169.254.169.254]/",
+            "https://[::ffff:0:169.254.169.254]/",
+            "https://[64:ff9b::a9fe:a9fe]/",
+            "https://[64:ff9b:1::1]/",
+            "https://[2002:a9fe:a9fe::1]/",
+            "https://[2001:0:a9fe:a9fe::]/",
+            "https://[fd00:ec2::254]/",
+            "https://[ff02::1]/",
+            "https://metadata.google.internal./",
+        ] {
+            assert!(check(url, Targets::Public).is_err(), "{url}");
+            assert!(check(url, Targets::Localhost).is_err(), "{url}");
+        }
     }
 
     #[test]
