@@ -124,13 +124,6 @@ impl Scopes {
         self.0.iter().any(|scope| scope.allows(right, path))
     }
 
-    /// Whether one of them allows this with every stream, whatever it is called.
-    #[must_use]
-    pub fn allow_all(&self, right: Right) -> bool {
-        let mut given = self.0.iter().filter(|scope| scope.gives(right));
-        given.any(|scope| scope.paths.as_str() == "**")
-    }
-
     /// What the paths begin with on which one of them allows this.
     pub fn prefixes(&self, right: Right) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |scope| scope.gives(right)).map(|scope| scope.paths.prefix())
@@ -167,6 +160,16 @@ mod tests {
             assert_eq!(scope(text).allows(right, path), expected, "{text} {right:?} {path}");
         }
         assert!(!Scopes::default().allow(Right::Read, "a"));
+    }
+
+    #[test]
+    fn what_paths_begin_with_is_known_right_by_right() {
+        let scopes = ["read:sessions/*", "write:config/ai", "admin:agents/a/**", "read:**"];
+        let scopes = Scopes::new(scopes.iter().map(|text| text.parse().unwrap()).collect());
+        let of = |right| scopes.prefixes(right).collect::<Vec<_>>();
+        assert_eq!(of(Right::Read), ["sessions", "agents/a", ""]);
+        assert_eq!(of(Right::Write), ["config/ai", "agents/a"]);
+        assert_eq!(of(Right::Admin), ["agents/a"]);
     }
 
     #[test]

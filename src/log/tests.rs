@@ -292,3 +292,19 @@ async fn a_place_beyond_the_tail_is_refused() {
     assert_eq!(log.read(&path("a"), Offset(2), ALL).await, Err(beyond.clone()));
     assert_eq!(log.follow(&path("a"), Offset(2)).await.unwrap_err(), beyond);
 }
+
+#[tokio::test]
+async fn a_list_of_some_streams_stops_when_it_may_look_at_no_more() {
+    let fixture = fixture();
+    for n in 0..250 {
+        append(&fixture.log, &format!("a/{n:03}"), &["x"]).await;
+    }
+    let of = async |mut looks: usize, after: &str| {
+        let keep = |path: &str| path.ends_with("99");
+        let found = fixture.log.list_where("a/", after, 5, &mut looks, keep).await.unwrap();
+        (found.iter().map(|info| info.path.to_string()).collect::<Vec<_>>(), looks)
+    };
+    assert_eq!(of(1_000, "").await, (vec!["a/099".to_owned(), "a/199".to_owned()], 750));
+    assert_eq!(of(100, "").await, (vec!["a/099".to_owned()], 0));
+    assert_eq!(of(1_000, "a/100").await, (vec!["a/199".to_owned()], 851));
+}

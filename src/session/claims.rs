@@ -113,7 +113,7 @@ mod tests {
             (r#"{"actor":{"kind":"user","id":"u1"},"actor":{}}"#, true),
             (r#"{"\u0061ctor":{}}"#, true),
             (r#"{"data":{"actor":{}}}"#, false),
-            (&format!(r#"{{"x":{}}}"#, "[".repeat(500) + &"]".repeat(500)), true),
+            (&format!(r#"{{"actor":{}}}"#, "[".repeat(500) + &"]".repeat(500)), true),
             ("[{}]", false),
             ("7", false),
         ] {

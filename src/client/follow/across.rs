@@ -158,6 +158,8 @@ mod tests {
         let end = r#"{"cursor":3,"reason":"shutdown"}"#.to_owned();
         assert!(matches!(across.take(Some("end"), None, end), Taken::Broken(Broken::Shutdown)));
         assert_eq!(across.after(), 3);
+        let end = r#"{"cursor":3,"reason":"unauthorized"}"#.to_owned();
+        assert!(matches!(across.take(Some("end"), None, end), Taken::Ended(Ended::Unauthorized)));
         assert!(matches!(
             across.take(None, None, EVENT.to_owned()),
             Taken::Broken(Broken::Garbled)

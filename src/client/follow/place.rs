@@ -313,5 +313,9 @@ mod tests {
             Taken::Broken(Broken::Shutdown)
         ));
         assert!(matches!(place.take(Some("end"), end("deleted")), Taken::Ended(Ended::Deleted)));
+        assert!(matches!(
+            place.take(Some("end"), end("unauthorized")),
+            Taken::Ended(Ended::Unauthorized)
+        ));
     }
 }

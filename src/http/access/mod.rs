@@ -15,7 +15,7 @@ use axum::{
 pub(super) use self::{
     hold::over,
     owners::Owners,
-    sight::{readable, sees, sees_all, streams},
+    sight::{readable, sees, streams},
 };
 use super::{App, error::Fail};
 use crate::{

@@ -58,18 +58,6 @@ pub(in crate::http) async fn readable<'a>(
         .await
 }
 
-/// Whether everything may be read, whatever it is called.
-pub(in crate::http) fn sees_all(access: &Access) -> bool {
-    match access {
-        Access::Everyone => true,
-        Access::Nobody(_) => false,
-        Access::Holder(grant) => match &grant.rights {
-            Rights::Scopes(scopes) => scopes.allow_all(Right::Read),
-            Rights::Worker(_) => false,
-        },
-    }
-}
-
 /// Streams that may be read, as [`crate::log::Log::list`] lists them, and whether it gave up before
 /// it had looked at all.
 pub(in crate::http) async fn streams(

@@ -270,20 +270,19 @@ impl Live {
         }
     }
 
-    /// What of a page the client may read; the rest was never there for it. Of what was removed
-    /// and has no name any more, only those are told who may read everything.
+    /// What of a page the client may read; the rest was never there for it. Of what was removed and
+    /// has no name any more it is told: it may have been the client's own, and says nothing of
+    /// others but that the order had places before.
     async fn readable(&self, mut page: OrderPage) -> Result<OrderPage, ReadError> {
         if matches!(self.access, Access::Everyone) {
             return Ok(page);
         }
         let told = page.told.iter().map(|told| &*told.path);
-        let mut may = access::readable(&self.app, &self.access, told).await?.into_iter();
+        let named = page.removed.iter().filter_map(|removed| removed.path.as_deref());
+        let may = access::readable(&self.app, &self.access, told.chain(named)).await?;
+        let mut may = may.into_iter();
         page.told.retain(|_| may.next().unwrap_or(false));
-        let sees_all = access::sees_all(&self.access);
-        page.removed.retain(|removed| removed.path.is_some() || sees_all);
-        let removed = page.removed.iter().map(|removed| removed.path.as_deref().unwrap_or("?"));
-        let mut may = access::readable(&self.app, &self.access, removed).await?.into_iter();
-        page.removed.retain(|_| may.next().unwrap_or(false));
+        page.removed.retain(|removed| removed.path.is_none() || may.next().unwrap_or(false));
         Ok(page)
     }
 

@@ -203,3 +203,24 @@ fn a_copy_is_the_bytes_that_came_whatever_is_in_them() {
     assert_eq!(refused("[1]", copy), EventError::NotAnObject.to_string());
     assert!(push("{", copy).is_err());
 }
+
+#[test]
+fn the_holder_of_a_token_stands_over_whom_the_writer_named() {
+    let ids = Ids::counting();
+    let actor = Some(r#"{"kind":"user","id":"ann"}"#);
+    let maker = Maker { ids: &ids, now_ms: 5, actor };
+    let write = |text: &str, rules| {
+        let mut batch = EventBatch::default();
+        batch.push(text.as_bytes(), rules, &maker)?;
+        Ok::<_, EventError>(String::from_utf8(batch.finish().1[0].payload.to_vec()).unwrap())
+    };
+    for text in [
+        r#"{"id":"i","channel":"c","timestamp":5,"actor":{"kind":"user","id":"bob"}}"#,
+        r#"{"id":"i","channel":"c","timestamp":5,"\u0061ctor":{"id":"bob"}}"#,
+        r#"{"id":"i","channel":"c","timestamp":5}"#,
+    ] {
+        let expected = r#"{"id":"i","channel":"c","type":"c","timestamp":5,"data":null,"actor":{"kind":"user","id":"ann"}}"#;
+        assert_eq!(write(text, Rules::EVENT).unwrap(), expected);
+    }
+    assert!(write(r#"{"channel":"c","actor":"bob"}"#, Rules::EVENT).is_err());
+}
