@@ -66,6 +66,12 @@ impl Scope {
     fn gives(&self, right: Right) -> bool {
         self.right == right || self.right == Right::Admin
     }
+
+    /// Whether this allows everything that the other does.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        (self.right == other.right || self.right == Right::Admin) && self.paths.covers(&other.paths)
+    }
 }
 
 impl FromStr for Scope {
@@ -129,6 +135,25 @@ impl Scopes {
         self.0.iter().filter(move |scope| scope.gives(right)).map(|scope| scope.paths.prefix())
     }
 
+    /// Whether one of them allows everything that this scope does. Nothing is put together from
+    /// several: what is granted on can be read off one line of what was granted.
+    #[must_use]
+    pub fn cover(&self, scope: &Scope) -> bool {
+        self.0.iter().any(|ours| ours.covers(scope))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The scopes, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
@@ -137,6 +162,8 @@ impl Scopes {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -179,6 +206,43 @@ mod tests {
         }
         for text in ["", "read", "read:", "Read:a", "own:a", "read:a//b", "read:../a", ":a"] {
             assert!(text.parse::<Scope>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_grants_more_than_they_have() {
+        let scope = |text: &str| text.parse::<Scope>().unwrap();
+        let ours = Scopes::new(vec![scope("admin:sessions/**"), scope("read:agents/*")]);
+        for (theirs, expected) in [
+            ("read:sessions/*", true),
+            ("write:sessions/a", true),
+            ("admin:sessions/**", true),
+            ("read:agents/coder", true),
+            ("write:agents/coder", false),
+            ("read:agents/**", false),
+            ("read:**", false),
+            ("admin:**", false),
+        ] {
+            assert_eq!(ours.cover(&scope(theirs)), expected, "{theirs}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_scope_that_reads_back_or_none(text in ".{0,80}") {
+            if let Ok(scope) = text.parse::<Scope>() {
+                prop_assert_eq!(scope.to_string().parse::<Scope>(), Ok(scope));
+            }
+        }
+
+        #[test]
+        fn any_paths_make_a_scope_that_reads_back_or_none(
+            right in "read|write|admin",
+            paths in "[a-c*/.]{0,12}",
+        ) {
+            if let Ok(scope) = format!("{right}:{paths}").parse::<Scope>() {
+                prop_assert_eq!(scope.to_string().parse::<Scope>(), Ok(scope));
+            }
         }
     }
 }

@@ -77,6 +77,32 @@ impl Pattern {
         }
         pattern.iter().skip(at).all(|segment| *segment == "**")
     }
+
+    /// Whether every path that `other` stands for is one that this stands for, too. Where two
+    /// patterns say the same in different words (`*/**` and `**/*`), the answer may be no.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let theirs: SmallVec<[&str; 8]> = other.0.split('/').collect();
+        // Whether what is left of ours covers what is left of theirs, from each segment of theirs
+        // on; ours is gone through from its end.
+        let mut after: Vec<bool> = vec![false; theirs.len()];
+        after.push(true);
+        for ours in self.0.rsplit('/') {
+            let mut from_here = vec![ours == "**" && after.last() == Some(&true)];
+            for ((segment, all), rest) in theirs.iter().zip(&after).zip(after.iter().skip(1)).rev()
+            {
+                let covered = match ours {
+                    "**" => *all || from_here.last() == Some(&true),
+                    "*" => *segment != "**" && *rest,
+                    _ => *segment == ours && *rest,
+                };
+                from_here.push(covered);
+            }
+            from_here.reverse();
+            after = from_here;
+        }
+        after.first() == Some(&true)
+    }
 }
 
 impl fmt::Display for Pattern {
@@ -136,7 +162,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pattern_covers_what_stands_for_no_more() {
+        for (ours, theirs, expected) in [
+            ("**", "**", true),
+            ("**", "sessions/*", true),
+            ("*", "**", false),
+            ("sessions/*", "sessions/a", true),
+            ("sessions/*", "sessions/*", true),
+            ("sessions/*", "sessions/**", false),
+            ("sessions/**", "sessions", true),
+            ("sessions/**", "sessions/*/b", true),
+            ("sessions/a", "sessions/*", false),
+            ("**/b", "a/**/b", true),
+            ("**/b", "a/**", false),
+            ("a/**/c/*", "a/b/c/*", true),
+        ] {
+            let [ours, theirs] = [ours, theirs].map(|text| Pattern::parse(text).unwrap());
+            assert_eq!(ours.covers(&theirs), expected, "{ours} {theirs}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_a_covered_pattern_stands_for_the_other_does_too(
+            ours in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..6),
+            theirs in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..6),
+            path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..8),
+        ) {
+            let [ours, theirs] =
+                [ours, theirs].map(|segments| Pattern::parse(&segments.join("/")).unwrap());
+            let path = path.join("/");
+            prop_assert!(ours.covers(&ours));
+            prop_assert!(!ours.covers(&theirs) || !theirs.matches(&path) || ours.matches(&path));
+        }
+
         #[test]
         fn matching_agrees_with_the_definition(
             pattern in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..8),
