@@ -287,6 +287,29 @@ pub const LONG_POLL_WAIT: Duration = Duration::from_secs(25);
 /// (protocol, section 5.7); clients connect again from where they were.
 pub const PROTOCOL_SSE_LASTS: Duration = Duration::from_secs(60);
 
+/// Tokens of a server: the file of them is read whole, and looked at twice a second.
+pub const TOKENS_MAX: usize = 10_000;
+/// Bytes of that file, so that a wrong one is not read into memory whole.
+pub const TOKENS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Scopes of one token: each request may go through all of them.
+pub const SCOPES_MAX: usize = 64;
+/// A token is listed for so long after its end, then the next change takes it off the list.
+pub const TOKEN_KEPT_AFTER_END: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often the files of tokens and keys are looked at: what is revoked ends within it.
+pub const TOKENS_LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A token as it is presented, in bytes: a JSON Web Token with many scopes has two thousand.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Keys in a set of them: a token without a `kid` is tried with each.
+pub const JWT_KEYS_MAX: usize = 16;
+/// Bytes of a file of keys.
+pub const JWT_KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// A secret that signs tokens, in bytes: as long as the digest (RFC 7518, section 3.2).
+pub const JWT_SECRET_BYTES_MIN: usize = 32;
+/// How far the clocks of an issuer of tokens and of this server may be apart.
+pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
+/// JSON Web Tokens whose signatures were checked and are remembered, some kilobyte each at most.
+pub const JWT_CHECKED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(9_999);
+
 /// Open live readers of the server.
 pub const LIVE_READERS_MAX: usize = 20_000;
 /// Open connections of the server.

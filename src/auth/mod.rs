@@ -8,9 +8,15 @@
 pub use self::{
     access::{Access, Denied, Grant, Rights, Verdict},
     guard::Guard,
+    names::{Actor, NameError, Worker},
+    registry::{NewToken, Registry, RegistryError, Token, TokenError},
     scope::{Right, Scope, ScopeError, Scopes},
+    secret::{Digest, Secret, is_token},
 };
 
 mod access;
 mod guard;
+mod names;
+mod registry;
 mod scope;
+mod secret;
