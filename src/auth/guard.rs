@@ -1,25 +1,38 @@
 //! From what a request presents to what its sender may do.
 //!
 //! Grants are found by the digest of their secret, so that no comparison takes longer for a
-//! secret that is nearly right.
+//! secret that is nearly right. Invariant: a grant that is taken away or changed is cancelled, so
+//! that what it has opened ends.
 
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
-use ring::digest::{SHA256, digest};
+use tokio_util::sync::CancellationToken;
 
-use super::{Access, Denied, Grant};
+use super::{Access, Denied, Digest, Grant, Registry, Token, jwt::Jwt};
+use crate::limits;
 
-/// The digest of a secret.
-type Digest = [u8; 32];
 /// What the holders of secrets may do.
-type Grants = HashMap<Digest, Arc<Grant>>;
+type Grants = HashMap<Digest, Held>;
 
 /// Knows who holds which token. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     /// None where the server asks nobody who they are.
-    held: Option<Arc<RwLock<Grants>>>,
+    knows: Option<Arc<Knows>>,
+}
+
+#[derive(Debug, Default)]
+struct Knows {
+    held: RwLock<Grants>,
+    jwt: Option<Jwt>,
+}
+
+/// A grant, and whether its holder may use it yet.
+#[derive(Debug, Clone)]
+struct Held {
+    grant: Arc<Grant>,
+    approved: bool,
 }
 
 impl Guard {
@@ -32,44 +45,125 @@ impl Guard {
     /// A guard that lets nobody do anything until tokens are granted something.
     #[must_use]
     pub fn on() -> Self {
-        Self { held: Some(Arc::default()) }
+        Self { knows: Some(Arc::default()) }
+    }
+
+    /// The same, which checks JSON Web Tokens besides.
+    #[must_use]
+    pub fn with_jwt(jwt: Jwt) -> Self {
+        Self { knows: Some(Arc::new(Knows { jwt: Some(jwt), ..Knows::default() })) }
     }
 
     /// Whether it asks who somebody is.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.held.is_some()
+        self.knows.is_some()
     }
 
-    /// Lets the holder of a secret do what is granted.
+    /// What checks JSON Web Tokens, where something does.
+    #[must_use]
+    pub fn jwt(&self) -> Option<&Jwt> {
+        self.knows.as_ref()?.jwt.as_ref()
+    }
+
+    /// Lets the holder of a secret do what is granted, until a list of tokens is set.
     pub fn grant(&self, secret: &str, grant: Grant) {
-        if let Some(held) = &self.held {
-            held.write().insert(digest_of(secret), Arc::new(grant));
+        if let Some(knows) = &self.knows {
+            let held = Held { grant: Arc::new(grant), approved: true };
+            knows.held.write().insert(Digest::of(secret), held);
         }
+    }
+
+    /// From now on these are the tokens. What was granted to others ends; what was granted to the
+    /// same ones goes on as it is.
+    pub fn set(&self, registry: &Registry) {
+        let Some(knows) = &self.knows else { return };
+        let mut held = knows.held.write();
+        let mut before = std::mem::take(&mut *held);
+        for token in registry.tokens() {
+            let new = Held::of(token);
+            let old = before.remove(&token.digest);
+            let same = old.filter(|old| {
+                let same = old.says_the_same_as(&new);
+                if !same {
+                    old.grant.revoked.cancel();
+                }
+                same
+            });
+            held.insert(token.digest, same.unwrap_or(new));
+        }
+        before.values().for_each(|gone| gone.grant.revoked.cancel());
     }
 
     /// What the sender of a request may do that presents this, at this time.
     #[must_use]
     pub fn check(&self, presented: Option<&str>, now_ms: u64) -> Access {
-        let Some(held) = &self.held else { return Access::Everyone };
+        let Some(knows) = &self.knows else { return Access::Everyone };
         let Some(secret) = presented else { return Access::Nobody(Denied::Missing) };
-        let found = held.read().get(&digest_of(secret)).cloned();
-        let in_time = |grant: &Arc<Grant>| grant.ends_ms.is_none_or(|ends| now_ms < ends);
-        let grant = found.filter(in_time).filter(|grant| !grant.revoked.is_cancelled());
-        grant.map_or(Access::Nobody(Denied::Invalid), Access::Holder)
+        match knows.found(secret, now_ms) {
+            Some(held) if !held.is_good(now_ms) => Access::Nobody(Denied::Invalid),
+            Some(held) if !held.approved => Access::Nobody(Denied::NotApproved),
+            Some(held) => Access::Holder(held.grant),
+            None => Access::Nobody(Denied::Invalid),
+        }
     }
 }
 
-fn digest_of(secret: &str) -> Digest {
-    digest(&SHA256, secret.as_bytes()).as_ref().try_into().unwrap_or_default()
+impl Knows {
+    fn found(&self, secret: &str, now_ms: u64) -> Option<Held> {
+        if secret.len() > limits::TOKEN_BYTES_MAX {
+            return None;
+        }
+        let digest = Digest::of(secret);
+        let held = self.held.read().get(&digest).cloned();
+        // Tokens of ours have no dots, and JSON Web Tokens have two.
+        let Some(jwt) = self.jwt.as_ref().filter(|_| secret.contains('.')) else { return held };
+        held.or_else(|| match jwt.check(secret, digest, now_ms) {
+            Ok(grant) => Some(Held { grant, approved: true }),
+            Err(reason) => {
+                tracing::debug!(token = digest.short(), %reason, "a JSON Web Token was refused");
+                None
+            }
+        })
+    }
+}
+
+impl Held {
+    fn of(token: &Token) -> Self {
+        let own = token.actor.as_ref();
+        let actor = own.cloned().or_else(|| token.worker.as_ref().map(super::Worker::actor));
+        let grant = Grant {
+            id: Arc::clone(&token.id),
+            rights: token.rights(),
+            actor: actor.and_then(|actor| actor.json()),
+            ends_ms: token.expires_at,
+            revoked: CancellationToken::new(),
+        };
+        Self { grant: Arc::new(grant), approved: token.approved }
+    }
+
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let of = |held: &Self| {
+            let Grant { id, rights, actor, ends_ms, .. } = &*held.grant;
+            (id.clone(), rights.clone(), actor.clone(), *ends_ms, held.approved)
+        };
+        of(self) == of(other)
+    }
+
+    fn is_good(&self, now_ms: u64) -> bool {
+        let in_time = self.grant.ends_ms.is_none_or(|ends| now_ms < ends);
+        in_time && !self.grant.revoked.is_cancelled()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio_util::sync::CancellationToken;
-
     use super::*;
-    use crate::auth::{Rights, Scopes};
+    use crate::auth::{NewToken, Rights, Scopes};
+
+    fn is_invalid(access: &Access) -> bool {
+        matches!(access, Access::Nobody(Denied::Invalid))
+    }
 
     #[test]
     fn only_a_known_token_in_its_time_opens() {
@@ -86,11 +180,68 @@ mod tests {
             },
         );
         assert!(matches!(guard.check(Some("s"), 9), Access::Holder(_)));
-        assert!(matches!(guard.check(Some("s"), 10), Access::Nobody(Denied::Invalid)));
-        assert!(matches!(guard.check(Some("S"), 9), Access::Nobody(Denied::Invalid)));
+        assert!(is_invalid(&guard.check(Some("s"), 10)));
+        assert!(is_invalid(&guard.check(Some("S"), 9)));
+        assert!(is_invalid(&guard.check(Some(&"s".repeat(limits::TOKEN_BYTES_MAX + 1)), 9)));
         assert!(matches!(guard.check(None, 9), Access::Nobody(Denied::Missing)));
         revoked.cancel();
-        assert!(matches!(guard.check(Some("s"), 9), Access::Nobody(Denied::Invalid)));
+        assert!(is_invalid(&guard.check(Some("s"), 9)));
         assert!(matches!(Guard::off().check(None, 0), Access::Everyone));
+    }
+
+    fn made(registry: &mut Registry, worker: Option<&str>) -> (Token, String) {
+        let scopes = if worker.is_some() { vec![] } else { vec!["read:a".parse().unwrap()] };
+        let worker = worker.map(|name| name.parse().unwrap());
+        let new = NewToken { scopes: Scopes::new(scopes), worker, ..NewToken::default() };
+        let (token, secret) = registry.create(new, &Access::Everyone, 0).unwrap();
+        (token, secret.text().to_owned())
+    }
+
+    fn held(guard: &Guard, secret: &str) -> Arc<Grant> {
+        match guard.check(Some(secret), 0) {
+            Access::Holder(grant) => grant,
+            other => unreachable!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_token_that_leaves_the_list_ends_and_the_others_go_on() {
+        let (guard, mut registry) = (Guard::on(), Registry::default());
+        let (one, one_secret) = made(&mut registry, None);
+        let (_, other_secret) = made(&mut registry, None);
+        guard.set(&registry);
+        let (gone, kept) = (held(&guard, &one_secret), held(&guard, &other_secret));
+        registry.revoke(&one.id).unwrap();
+        guard.set(&registry);
+        assert!(gone.revoked.is_cancelled() && !kept.revoked.is_cancelled());
+        assert!(is_invalid(&guard.check(Some(&one_secret), 0)));
+        assert!(Arc::ptr_eq(&kept, &held(&guard, &other_secret)));
+    }
+
+    #[test]
+    fn a_token_that_is_changed_ends_as_it_was() {
+        let (guard, mut registry) = (Guard::on(), Registry::default());
+        let (_, secret) = made(&mut registry, None);
+        guard.set(&registry);
+        let before = held(&guard, &secret);
+        let text = String::from_utf8(registry.text().unwrap()).unwrap();
+        let changed = Registry::parse(text.replace("read:a", "read:b").as_bytes()).unwrap();
+        guard.set(&changed);
+        assert!(before.revoked.is_cancelled());
+        assert_eq!(held(&guard, &secret).rights, changed.tokens()[0].rights());
+    }
+
+    #[test]
+    fn a_worker_waits_for_its_approval() {
+        let (guard, mut registry) = (Guard::on(), Registry::default());
+        let (token, secret) = made(&mut registry, Some("w1"));
+        guard.set(&registry);
+        let refused = guard.check(Some(&secret), 0);
+        assert!(matches!(refused, Access::Nobody(Denied::NotApproved)));
+        registry.approve(&token.id, &Access::Everyone, 0).unwrap();
+        guard.set(&registry);
+        let grant = held(&guard, &secret);
+        assert_eq!(grant.rights, Rights::Worker(Arc::from("w1")));
+        assert_eq!(grant.actor.as_deref(), Some(r#"{"kind":"worker","id":"w1"}"#));
     }
 }

@@ -7,16 +7,21 @@
 
 pub use self::{
     access::{Access, Denied, Grant, Rights, Verdict},
+    file::{ChangeError, FileError, TokenFile},
     guard::Guard,
     names::{Actor, NameError, Worker},
     registry::{NewToken, Registry, RegistryError, Token, TokenError},
     scope::{Right, Scope, ScopeError, Scopes},
     secret::{Digest, Secret, is_token},
+    tokens::{KeySource, LoadError, Tokens},
 };
 
 mod access;
+mod file;
 mod guard;
+pub mod jwt;
 mod names;
 mod registry;
 mod scope;
 mod secret;
+mod tokens;

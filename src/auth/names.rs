@@ -34,8 +34,8 @@ pub enum NameError {
     Worker(String),
     /// Not an actor.
     #[error(
-        "{0:?} is no actor; write a kind and an id such as user:u1, of 1 to {max} bytes each",
-        max = limits::NAME_BYTES_MAX
+        "{0:?} is no actor; write a kind and an id such as user:u1, the id of 1 to {max} bytes",
+        max = limits::ACTOR_ID_BYTES_MAX
     )]
     Actor(String),
 }
@@ -45,6 +45,12 @@ impl Worker {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.0
+    }
+
+    /// The worker as the writer of events.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor { kind: "worker".to_owned(), id: self.0.as_ref().to_owned() }
     }
 }
 
@@ -85,10 +91,11 @@ impl Actor {
     /// # Errors
     /// [`NameError::Actor`].
     pub fn new(kind: &str, id: &str) -> Result<Self, NameError> {
-        let good = |text: &str| {
-            (1..=limits::NAME_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control)
+        let good = |text: &str, most: usize| {
+            (1..=most).contains(&text.len()) && !text.contains(char::is_control)
         };
-        let actor = (good(kind) && good(id)).then(|| Self { kind: kind.into(), id: id.into() });
+        let good = good(kind, limits::NAME_BYTES_MAX) && good(id, limits::ACTOR_ID_BYTES_MAX);
+        let actor = good.then(|| Self { kind: kind.into(), id: id.into() });
         actor.ok_or_else(|| NameError::Actor(format!("{kind}:{id}")))
     }
 

@@ -80,8 +80,8 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// The digest of a text.
     #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self(digest(&SHA256, text.as_bytes()).as_ref().try_into().unwrap_or_default())
+    pub fn of(text: impl AsRef<[u8]>) -> Self {
+        Self(digest(&SHA256, text.as_ref()).as_ref().try_into().unwrap_or_default())
     }
 
     /// The first digits: enough to tell two holders apart in a log.

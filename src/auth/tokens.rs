@@ -1,0 +1,331 @@
+//! The tokens of a running server: what the files say, and a guard that is kept at it.
+//!
+//! Invariants: the guard never goes back to an older list than the one it has; a file that cannot
+//! be used changes nothing, and is told of once. The files are compared by what is in them: their
+//! times can lie.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    Access, ChangeError, Digest, FileError, Guard, NewToken, Registry, Secret, Token, TokenFile,
+    file,
+    jwt::{Jwt, Key, KeyError, Keys, Rules},
+};
+use crate::{clock::Clock, limits};
+
+/// Where the keys of JSON Web Tokens are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A secret, or a public key in PEM.
+    One(PathBuf),
+    /// A JSON Web Key Set.
+    Set(PathBuf),
+}
+
+/// Why the files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// One of them cannot be read, or is no list of tokens.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file of keys is not there.
+    #[error("{}: there is no such file of keys", .0.display())]
+    NoKeys(PathBuf),
+    /// It holds none that can be used.
+    #[error("{}: {source}", .path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeyError,
+    },
+}
+
+/// The tokens of a server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: TokenFile,
+    keys: Option<KeySource>,
+    guard: Guard,
+    seen: Mutex<Seen>,
+}
+
+/// What the guard was told last.
+#[derive(Debug, Default)]
+struct Seen {
+    tokens: Option<Digest>,
+    keys: Option<Digest>,
+    /// What was wrong when the files were looked at last.
+    wrong: Option<String>,
+}
+
+impl KeySource {
+    fn path(&self) -> &Path {
+        match self {
+            Self::One(path) | Self::Set(path) => path,
+        }
+    }
+
+    fn read(&self) -> Result<(Digest, file::Contents), LoadError> {
+        let contents = file::contents(self.path(), limits::JWT_KEY_FILE_BYTES_MAX)?;
+        let contents = contents.ok_or_else(|| LoadError::NoKeys(self.path().to_owned()))?;
+        Ok((Digest::of(&contents.bytes), contents))
+    }
+
+    fn keys(&self, contents: &file::Contents) -> Result<Keys, LoadError> {
+        let keys = match self {
+            Self::One(_) => Key::parse(&contents.bytes).map(Keys::one),
+            Self::Set(_) => Keys::parse(&contents.bytes),
+        };
+        keys.map_err(|source| LoadError::Keys { path: self.path().to_owned(), source })
+    }
+}
+
+impl Tokens {
+    /// Reads the files. That of the tokens need not be there yet.
+    ///
+    /// # Errors
+    /// One of them cannot be used.
+    pub fn open(file: TokenFile, jwt: Option<(KeySource, Rules)>) -> Result<Self, LoadError> {
+        let mut seen = Seen::default();
+        let (guard, keys) = match jwt {
+            None => (Guard::on(), None),
+            Some((source, rules)) => {
+                let (digest, contents) = source.read()?;
+                told_if_shown(source.path(), &contents);
+                seen.keys = Some(digest);
+                (Guard::with_jwt(Jwt::new(rules, source.keys(&contents)?)), Some(source))
+            }
+        };
+        let tokens = Self { inner: Arc::new(Inner { file, keys, guard, seen: Mutex::new(seen) }) };
+        tokens.inner.look_at_tokens(&mut tokens.inner.seen.lock())?;
+        Ok(tokens)
+    }
+
+    /// The guard that is kept at what the files say.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.inner.guard
+    }
+
+    /// The file of the tokens.
+    #[must_use]
+    pub fn file(&self) -> &TokenFile {
+        &self.inner.file
+    }
+
+    /// Looks whether the files have changed, and tells the guard. It waits for the disk.
+    pub fn look(&self) {
+        let mut seen = self.inner.seen.lock();
+        let looked = self.inner.look_at_tokens(&mut seen);
+        let looked = looked.and(self.inner.look_at_keys(&mut seen));
+        let wrong = looked.err().map(|error| error.to_string());
+        match &wrong {
+            Some(reason) if seen.wrong != wrong => tracing::error!(
+                reason,
+                "what the tokens and keys were stays in force until this is put right"
+            ),
+            None if seen.wrong.is_some() => tracing::info!("tokens and keys can be read again"),
+            _ => {}
+        }
+        seen.wrong = wrong;
+    }
+
+    /// Looks at the files now and then, for ever.
+    pub async fn run(self, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+        loop {
+            clock.sleep(limits::TOKENS_LOOK_EVERY).await;
+            let tokens = self.clone();
+            tokio::task::spawn_blocking(move || tokens.look()).await?;
+        }
+    }
+
+    /// The tokens that were given out. It waits for the disk, as what follows does.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn list(&self) -> Result<Vec<Token>, FileError> {
+        let registry = self.inner.file.registry()?.unwrap_or_default();
+        Ok(registry.tokens().to_vec())
+    }
+
+    /// Makes a token for somebody whose own rights are `by`. It is good when this returns.
+    ///
+    /// # Errors
+    /// It may not be like this, or the file cannot be used.
+    pub fn create(
+        &self,
+        new: NewToken,
+        by: &Access,
+        now_ms: u64,
+    ) -> Result<(Token, Secret), ChangeError> {
+        self.change(|registry| registry.create(new, by, now_ms))
+    }
+
+    /// Takes a token back. What it has opened is told to end when this returns.
+    ///
+    /// # Errors
+    /// There is none with this id, or the file cannot be used.
+    pub fn revoke(&self, id: &str) -> Result<Token, ChangeError> {
+        self.change(|registry| registry.revoke(id))
+    }
+
+    /// Approves a worker's token. It is good when this returns.
+    ///
+    /// # Errors
+    /// There is none with this id, it is not a worker's, or the file cannot be used.
+    pub fn approve(&self, id: &str, by: &Access, now_ms: u64) -> Result<Token, ChangeError> {
+        self.change(|registry| registry.approve(id, by, now_ms))
+    }
+
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Registry) -> Result<T, super::TokenError>,
+    ) -> Result<T, ChangeError> {
+        let done = self.inner.file.change(change)?;
+        // Read again, and not taken from the change: somebody else may have been next, and a guard
+        // that is told twice in the wrong order would let in whoever was revoked in between.
+        self.look();
+        Ok(done)
+    }
+}
+
+impl Inner {
+    fn look_at_tokens(&self, seen: &mut Seen) -> Result<(), LoadError> {
+        let Some(contents) = self.file.contents()? else {
+            // A list that was there and is gone is more likely a mistake than the wish to lock
+            // everybody out.
+            let path = self.file.path().to_owned();
+            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+            let gone = FileError::Io { path, source };
+            return if seen.tokens.is_some() { Err(gone.into()) } else { Ok(()) };
+        };
+        let digest = Some(Digest::of(&contents.bytes));
+        if digest == seen.tokens {
+            return Ok(());
+        }
+        let registry = self.file.parsed(&contents)?;
+        told_if_shown(self.file.path(), &contents);
+        self.guard.set(&registry);
+        seen.tokens = digest;
+        tracing::info!(tokens = registry.tokens().len(), "tokens were read");
+        Ok(())
+    }
+
+    fn look_at_keys(&self, seen: &mut Seen) -> Result<(), LoadError> {
+        let (Some(source), Some(jwt)) = (&self.keys, self.guard.jwt()) else { return Ok(()) };
+        let (digest, contents) = source.read()?;
+        if seen.keys == Some(digest) {
+            return Ok(());
+        }
+        jwt.replace(source.keys(&contents)?);
+        told_if_shown(source.path(), &contents);
+        seen.keys = Some(digest);
+        tracing::info!("keys of JSON Web Tokens were read");
+        Ok(())
+    }
+}
+
+fn told_if_shown(path: &Path, contents: &file::Contents) {
+    if contents.is_shown {
+        tracing::warn!(
+            file = %path.display(),
+            "others than its owner can read this file of tokens or keys; run `chmod 600` on it"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::auth::{Denied, Scopes};
+
+    const SECRET: &str = "a secret of thirty-two bytes, or more";
+
+    fn new() -> NewToken {
+        let scopes = Scopes::new(vec!["read:a".parse().unwrap()]);
+        NewToken { scopes, ..NewToken::default() }
+    }
+
+    fn is_let_in(tokens: &Tokens, secret: &Secret) -> bool {
+        match tokens.guard().check(Some(secret.text()), 0) {
+            Access::Holder(_) => true,
+            Access::Nobody(Denied::Invalid) => false,
+            other => unreachable!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_others_change_in_the_file_is_in_force_after_a_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let tokens = Tokens::open(file.clone(), None).unwrap();
+        let made = file.change(|registry| registry.create(new(), &Access::Everyone, 0));
+        let (token, secret) = made.unwrap();
+        assert!(!is_let_in(&tokens, &secret));
+        tokens.look();
+        assert!(is_let_in(&tokens, &secret));
+        let (_, ours) = tokens.create(new(), &Access::Everyone, 0).unwrap();
+        assert!(is_let_in(&tokens, &ours) && is_let_in(&tokens, &secret));
+        file.change(|registry| registry.revoke(&token.id)).unwrap();
+        tokens.look();
+        assert!(is_let_in(&tokens, &ours) && !is_let_in(&tokens, &secret));
+    }
+
+    #[test]
+    fn a_file_that_is_broken_or_gone_changes_nothing_while_the_server_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let tokens = Tokens::open(file.clone(), None).unwrap();
+        let (token, secret) = tokens.create(new(), &Access::Everyone, 0).unwrap();
+        let good = fs::read(file.path()).unwrap();
+        fs::write(file.path(), "{").unwrap();
+        tokens.look();
+        assert!(is_let_in(&tokens, &secret));
+        assert!(tokens.revoke(&token.id).is_err());
+        assert!(matches!(Tokens::open(file.clone(), None), Err(LoadError::File(_))));
+        fs::remove_file(file.path()).unwrap();
+        tokens.look();
+        assert!(is_let_in(&tokens, &secret));
+        fs::write(file.path(), good).unwrap();
+        tokens.revoke(&token.id).unwrap();
+        assert!(!is_let_in(&tokens, &secret));
+    }
+
+    #[test]
+    fn keys_are_read_again_when_their_file_changes_and_kept_when_it_breaks() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let path = dir.path().join("key");
+        let rules =
+            Rules { audience: "log".to_owned(), issuer: None, scope_claim: "scope".to_owned() };
+        let jwt = || Some((KeySource::One(path.clone()), rules.clone()));
+        assert!(matches!(Tokens::open(file.clone(), jwt()), Err(LoadError::NoKeys(_))));
+        fs::write(&path, "short").unwrap();
+        assert!(matches!(Tokens::open(file.clone(), jwt()), Err(LoadError::Keys { .. })));
+        fs::write(&path, SECRET).unwrap();
+        let tokens = Tokens::open(file, jwt()).unwrap();
+        // exp is in the year 2065, and the secret is the one above.
+        let text = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJsb2ciLCJleHAiOjMwMDAwMDAwMDB9.ZOeSGQXIO0mM8icbGZWsgVklTDnG-3wfM20QPsEidOA";
+        let opens = || matches!(tokens.guard().check(Some(text), 0), Access::Holder(_));
+        assert!(opens());
+        fs::write(&path, "short").unwrap();
+        tokens.look();
+        assert!(opens());
+        fs::write(&path, SECRET.to_uppercase()).unwrap();
+        tokens.look();
+        assert!(!opens());
+    }
+}
