@@ -52,6 +52,8 @@ const IMPORTS_OF_ONE_FILE: &[(&str, &str)] = &[
     ("src/cli/restore.rs", "store"),
     // A backup is checked while it comes.
     ("src/cli/backup.rs", "store::backup"),
+    // Tokens are seen to in their file, without a server.
+    ("src/cli/token.rs", "auth"),
     // The bench of the log without HTTP.
     ("src/cli/bench/log.rs", "log"),
     ("src/cli/bench/log.rs", "store::sled"),

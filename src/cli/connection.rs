@@ -16,6 +16,9 @@ pub(super) struct ServerUrl {
     /// Certificates of the authorities to believe, in PEM [default: those of the machine]
     #[arg(long, env = "SCROLLBACK_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// A token for it; other people can see what is typed, so the variable is the better place
+    #[arg(long, env = "SCROLLBACK_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
 }
 
 impl ServerUrl {
@@ -25,6 +28,9 @@ impl ServerUrl {
         if let Some(path) = &self.ca {
             let pem = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
             builder = builder.ca(pem);
+        }
+        if let Some(token) = &self.token {
+            builder = builder.token(token);
         }
         Ok(builder.build()?)
     }

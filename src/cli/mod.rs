@@ -31,6 +31,7 @@ mod stat;
 mod stream_name;
 mod streams;
 mod tail;
+mod token;
 mod verify;
 
 use std::{io, process::ExitCode};
@@ -59,6 +60,7 @@ enum Command {
     Tail(tail::Tail),
     Streams(streams::Streams),
     Stat(stat::Stat),
+    Token(token::Token),
     Export(export::Export),
     Import(import::Import),
     Replay(replay::Replay),
@@ -103,6 +105,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Tail(tail) => block_on(tail.run()),
         Command::Streams(streams) => block_on(streams.run()),
         Command::Stat(stat) => block_on(stat.run()),
+        Command::Token(token) => token.run(),
         Command::Export(export) => block_on(export.run()),
         Command::Import(import) => block_on(import.run()),
         Command::Replay(replay) => block_on(replay.run()),
@@ -166,6 +169,12 @@ mod tests {
             "bench idle --pid 1",
             "bench soak --duration 30m --seed 7 --dir d",
             "health --ready --url http://127.0.0.1:1",
+            "serve --auth --tokens t.json --jwt-jwks k.json --jwt-audience log --jwt-issuer i",
+            "token create --scope read:sessions/* --scope write:sessions/a --expires 30d --name ci",
+            "token create --worker w1 --actor user:u1 --url http://127.0.0.1:1 --json",
+            "token list --data-dir d",
+            "token revoke tok_1 --tokens t.json",
+            "token approve tok_1",
             "completions bash",
         ] {
             let typed = ["scrollback"].into_iter().chain(line.split(' '));
@@ -177,6 +186,11 @@ mod tests {
             "read abc --from -1",
             "tail session:*",
             "serve --retention 30",
+            "token create",
+            "token create --scope own:a",
+            "token create --scope read:a --worker w1",
+            "token create --scope read:a --actor u1",
+            "token revoke",
             "demo --speed 0x",
             "restore",
             "replay abc --at 7 --step",

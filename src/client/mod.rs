@@ -41,6 +41,7 @@ mod streams;
 mod task;
 mod terminal;
 mod throttle;
+mod tokens;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -102,6 +102,7 @@ fn router(app: Arc<App>) -> Router {
         .merge(native::commands::router())
         .merge(native::state::router())
         .merge(native::views::router())
+        .merge(native::tokens::router())
         .route(paths::BACKUP, get(native::backup::take))
         .route(paths::CLOSE, post(native::streams::close))
         .route(paths::ROOT, get(health::root))

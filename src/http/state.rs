@@ -15,7 +15,7 @@ use super::{
     protocol::catch_up::Damaged,
 };
 use crate::{
-    auth::{Access, Guard},
+    auth::{Access, Guard, Tokens},
     limits,
     log::{Log, StreamPath, StreamSpec},
     projection::{OrderView, Views},
@@ -32,8 +32,8 @@ use crate::{
 pub struct App {
     log: Log,
     guard: Guard,
+    tokens: Option<Tokens>,
     owners: Owners,
-    tls: bool,
     subscriptions: Subscriptions,
     views: Views<Projections>,
     sessions: OrderView<Sessions>,
@@ -59,8 +59,8 @@ impl App {
         Self {
             log,
             guard: Guard::off(),
+            tokens: None,
             owners: Owners::default(),
-            tls: false,
             subscriptions,
             views,
             sessions,
@@ -103,6 +103,19 @@ impl App {
     pub fn with_guard(mut self, guard: Guard) -> Self {
         self.guard = guard;
         self
+    }
+
+    /// The same for a server whose tokens these are: their guard is its own.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Option<Tokens>) -> Self {
+        self.guard = tokens.as_ref().map_or_else(Guard::off, |tokens| tokens.guard().clone());
+        self.tokens = tokens;
+        self
+    }
+
+    /// The tokens that may be seen to, where the server has any.
+    pub(super) fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
     }
 
     /// Knows who may do what.
@@ -181,16 +194,9 @@ impl App {
         &self.owners
     }
 
-    /// The same behind TLS: browsers are told to come back over nothing else.
-    #[must_use]
-    pub fn with_tls(mut self, tls: bool) -> Self {
-        self.tls = tls;
-        self
-    }
-
     /// Whether whoever asks does so over TLS.
     pub(super) fn is_tls(&self) -> bool {
-        self.tls
+        self.scheme == "https"
     }
 
     /// Makes ids.

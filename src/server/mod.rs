@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::settings::Settings;
 use self::{listen::Acceptor, notify::Manager, tasks::Tasks, webhooks::Webhooks};
 use crate::{
+    auth::Tokens,
     clock::{Clock, SystemClock},
     http::{self, App},
     limits,
@@ -22,6 +23,7 @@ use crate::{
     subscription::{self, Subscriptions},
 };
 
+mod asking;
 pub mod listen;
 pub mod notify;
 pub mod offline;
@@ -89,8 +91,10 @@ pub fn signals() -> anyhow::Result<impl Future<Output = ()>> {
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     settings.check()?;
     let metrics = Arc::new(Metrics::default());
+    // Before the store, which may take its time: what is wrong with it is soon told.
+    let tokens = asking::open(&settings)?;
     let store = open_store(&settings, &metrics).await?;
-    start_with(&settings, store, Arc::new(SystemClock), metrics).await
+    start_asking(&settings, tokens, store, Arc::new(SystemClock), metrics).await
 }
 
 /// Opens the store of the data folder. Opening replays the journal, so it leaves the runtime.
@@ -103,9 +107,19 @@ async fn open_store(settings: &Settings, metrics: &Arc<Metrics>) -> anyhow::Resu
 /// Starts a server on a store and a clock of the caller's.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The address cannot be listened on, or a file of tokens cannot be used.
 pub async fn start_with(
     settings: &Settings,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Running> {
+    start_asking(settings, asking::open(settings)?, store, clock, metrics).await
+}
+
+async fn start_asking(
+    settings: &Settings,
+    tokens: Option<Tokens>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -120,7 +134,10 @@ pub async fn start_with(
     let subscriptions = subscriptions(settings, &log, addr).await?;
     let app = App::new(log.clone(), subscriptions.clone());
     let app = app.with_origins(settings.cors_origins.clone()).with_scheme(settings.scheme());
-    let app = Arc::new(app);
+    let app = Arc::new(app.with_tokens(tokens.clone()));
+    if let Some(known) = tokens {
+        tasks.service("tokens", known.run(Arc::clone(log.clock())));
+    }
     let sweeping = log.clone();
     let views = app.views().clone();
     tasks.service("views", async {

@@ -56,6 +56,26 @@ pub struct Settings {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Listens beyond loopback although there is no authentication.
     pub insecure_no_auth: bool,
+    /// Asks everybody for a token. Other settings below, and tokens where it listens beyond
+    /// loopback, say so as well.
+    pub auth: bool,
+    /// The file of tokens; `tokens.json` in the data folder unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<PathBuf>,
+    /// The file of the key that signs JSON Web Tokens: a public key in PEM, or a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt_key: Option<PathBuf>,
+    /// The file with a set of such keys, instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt_jwks: Option<PathBuf>,
+    /// For whom JSON Web Tokens have to be: one of their `aud`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt_audience: Option<String>,
+    /// Who has to have made them: their `iss`. Not asked unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt_issuer: Option<String>,
+    /// The claim with their scopes.
+    pub jwt_scope_claim: String,
 }
 
 /// The form of the server's own log.
@@ -129,6 +149,13 @@ impl Default for Settings {
             unix_socket_mode: SocketMode::default(),
             trusted_proxies: Vec::new(),
             insecure_no_auth: false,
+            auth: false,
+            tokens: None,
+            jwt_key: None,
+            jwt_jwks: None,
+            jwt_audience: None,
+            jwt_issuer: None,
+            jwt_scope_claim: "scope".to_owned(),
         }
     }
 }
@@ -138,10 +165,26 @@ impl Default for Settings {
 pub enum SettingsError {
     /// Anybody on the network could read and write.
     #[error(
-        "there is no authentication, so the server listens on loopback only, not on {0}; \
-         `--insecure-no-auth` listens there all the same"
+        "others could reach {0}, and the server would ask none of them who they are; make the first \
+         token with `scrollback token create --scope 'admin:**'` and the same --data-dir, or name \
+         the keys of an issuer with --jwt-jwks; `--insecure-no-auth` listens there all the same"
     )]
     Exposed(SocketAddr),
+    /// Both cannot be.
+    #[error("the settings ask for tokens and for --insecure-no-auth; leave one of them out")]
+    AuthAndNone,
+    /// Two files of keys.
+    #[error("there are --jwt-key and --jwt-jwks; put both keys into the set")]
+    TwoKeys,
+    /// A token for somebody else would be good here.
+    #[error(
+        "JSON Web Tokens need --jwt-audience: the `aud` that the issuer gives to tokens for this \
+         server"
+    )]
+    NoAudience,
+    /// Rules for tokens that nobody can check.
+    #[error("there is a --jwt- setting and no key; name one with --jwt-key or --jwt-jwks")]
+    NoKey,
     /// Records would go before anyone could read them.
     #[error("retention is at least {} s", limits::RETENTION_MIN.as_secs())]
     Retention,
@@ -170,9 +213,7 @@ impl Settings {
     /// # Errors
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), SettingsError> {
-        if !self.listen.ip().is_loopback() && !self.insecure_no_auth {
-            return Err(SettingsError::Exposed(self.listen));
-        }
+        self.check_auth()?;
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(SettingsError::HalfOfTls);
         }
@@ -186,6 +227,35 @@ impl Settings {
             return Err(SettingsError::PublicUrl(url.clone()));
         }
         Ok(())
+    }
+
+    fn check_auth(&self) -> Result<(), SettingsError> {
+        if self.insecure_no_auth && self.names_auth() {
+            return Err(SettingsError::AuthAndNone);
+        }
+        let has_rule = self.jwt_audience.is_some() || self.jwt_issuer.is_some();
+        match (&self.jwt_key, &self.jwt_jwks) {
+            (Some(_), Some(_)) => Err(SettingsError::TwoKeys),
+            (None, None) if has_rule => Err(SettingsError::NoKey),
+            (None, None) => Ok(()),
+            _ if self.jwt_audience.as_ref().is_none_or(String::is_empty) => {
+                Err(SettingsError::NoAudience)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the tokens are.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.tokens.clone().unwrap_or_else(|| self.data_dir.join("tokens.json"))
+    }
+
+    /// Whether one of the settings says that everybody is asked for a token.
+    #[must_use]
+    pub fn names_auth(&self) -> bool {
+        let named = [&self.tokens, &self.jwt_key, &self.jwt_jwks];
+        self.auth || named.into_iter().any(Option::is_some)
     }
 
     /// Whom webhooks may call.
@@ -326,11 +396,24 @@ mod tests {
     }
 
     #[test]
-    fn without_authentication_only_loopback_is_listened_on() {
-        let open = Settings { listen: "0.0.0.0:4437".parse().unwrap(), ..Settings::default() };
-        assert_eq!(open.check(), Err(SettingsError::Exposed(open.listen)));
-        assert_eq!(Settings { insecure_no_auth: true, ..open }.check(), Ok(()));
-        assert_eq!(Settings::default().check(), Ok(()));
+    fn settings_of_tokens_have_to_fit_together() {
+        let plain = Settings::default;
+        let key = || Some(PathBuf::from("k"));
+        let log = || Some("log".to_owned());
+        let jwt = || Settings { jwt_key: key(), jwt_audience: log(), ..plain() };
+        for (settings, expected) in [
+            (plain(), Ok(())),
+            (Settings { auth: true, ..plain() }, Ok(())),
+            (jwt(), Ok(())),
+            (Settings { jwt_jwks: key(), ..jwt() }, Err(SettingsError::TwoKeys)),
+            (Settings { jwt_audience: None, ..jwt() }, Err(SettingsError::NoAudience)),
+            (Settings { jwt_audience: log(), ..plain() }, Err(SettingsError::NoKey)),
+            (Settings { jwt_issuer: log(), ..plain() }, Err(SettingsError::NoKey)),
+            (Settings { insecure_no_auth: true, ..plain() }, Ok(())),
+            (Settings { insecure_no_auth: true, ..jwt() }, Err(SettingsError::AuthAndNone)),
+        ] {
+            assert_eq!(settings.check(), expected, "{settings:?}");
+        }
     }
 
     #[test]

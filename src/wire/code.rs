@@ -85,6 +85,8 @@ codes! {
     TurnNotFound = "turn_not_found", 404, never, "No such turn";
     /// The session has no such request for permission.
     PermissionNotFound = "permission_not_found", 404, never, "No such request";
+    /// No token has this id, or it needs no approval.
+    TokenNotFound = "token_not_found", 404, never, "No such token";
     /// No such route.
     NotFound = "not_found", 404, never, "No such route";
     /// The route has other methods.
@@ -167,6 +169,8 @@ codes! {
     TooManyForks = "too_many_forks", 429, never, "Too many forks";
     /// The server has as many subscriptions as it takes.
     TooManySubscriptions = "too_many_subscriptions", 429, never, "Too many subscriptions";
+    /// The server has as many tokens as it takes.
+    TooManyTokens = "too_many_tokens", 429, never, "Too many tokens";
     /// A defect of the server.
     Internal = "internal", 500, never, "Internal error";
     /// The queue of appends is full.

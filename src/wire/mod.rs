@@ -9,6 +9,7 @@ pub mod problem;
 pub mod protocol;
 pub mod sse;
 pub mod subscription;
+pub mod tokens;
 
 /// The header with the offset that an answer stands at.
 pub const SCROLLBACK_OFFSET: &str = "scrollback-offset";

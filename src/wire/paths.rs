@@ -40,6 +40,12 @@ pub const CONTROL: &str = "/v1/stream/__ds";
 
 /// Everything the server holds.
 pub const BACKUP: &str = "/api/backup";
+/// Tokens: `POST` makes one.
+pub const TOKENS: &str = "/api/tokens";
+/// One token.
+pub const TOKEN: &str = "/api/tokens/{id}";
+/// A worker's token is approved.
+pub const TOKEN_APPROVE: &str = "/api/tokens/{id}/approve";
 /// Closes a stream.
 pub const CLOSE: &str = "/api/close/{*path}";
 /// Events of a stream.

@@ -11,4 +11,5 @@ mod ndjson;
 pub(super) mod sessions;
 pub(super) mod state;
 pub(super) mod streams;
+pub(super) mod tokens;
 pub(super) mod views;

@@ -120,6 +120,6 @@ async fn caches_keep_what_is_one_reader_s_apart() {
     assert!(page.headers["cache-control"].to_str().unwrap().starts_with("private"));
     assert_eq!(page.headers["vary"], "authorization");
     assert!(!page.headers.contains_key("strict-transport-security"));
-    let tls = TestApp::with(|app| app.with_tls(true));
+    let tls = TestApp::with(|app| app.with_scheme("https"));
     assert_eq!(tls.get("/healthz").await.headers["strict-transport-security"], "max-age=31536000");
 }

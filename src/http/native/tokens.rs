@@ -1,0 +1,182 @@
+//! The tokens of a running server: made, listed, taken back, approved.
+//!
+//! Only for those who have `admin` on [`PLACE`]. Files are read and written away from the threads
+//! of the runtime. Invariant: a secret is in the answer to the request that made it, and nowhere
+//! else.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
+    response::Response,
+    routing::{delete, get, post},
+};
+
+use crate::{
+    auth::{
+        Access, ChangeError, FileError, NewToken, Right, Scopes, Token, TokenError, Tokens, Verdict,
+    },
+    http::{
+        App, access,
+        body::Incoming,
+        error::Fail,
+        extract::{Kind, json, kind, path_params, unsupported},
+    },
+    wire::{
+        code::Code,
+        paths,
+        tokens::{CreateToken, CreatedToken, TokenBody, TokensAnswer},
+    },
+};
+
+/// Where the tokens are among the server's own paths.
+const PLACE: &str = "__server/tokens";
+
+/// The routes.
+pub(in crate::http) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route(paths::TOKENS, get(list).post(create))
+        .route(paths::TOKEN, delete(revoke))
+        .route(paths::TOKEN_APPROVE, post(approve))
+}
+
+async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
+    let (tokens, _) = admitted(&app, &request)?;
+    let found = aside(move || tokens.list()).await?.map_err(|error| broken(&error))?;
+    json(&TokensAnswer { tokens: found.iter().map(body_of).collect() })
+}
+
+async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
+    let (tokens, by) = admitted(&app, &request)?;
+    let (parts, body) = request.into_parts();
+    if kind(&parts.headers)? != Kind::Json {
+        return Err(unsupported("this route takes one JSON object"));
+    }
+    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let asked: CreateToken = serde_json::from_slice(&body).map_err(|error| {
+        Fail::new(Code::InvalidBody, format!("the body is not what this route takes: {error}"))
+    })?;
+    let new = new_token(asked)?;
+    let now_ms = app.log().clock().now_ms();
+    let (token, secret) = aside(move || tokens.create(new, &by, now_ms)).await??;
+    tracing::info!(token = %token.id, "a token was made");
+    let secret = secret.text().to_owned();
+    let mut response = json(&CreatedToken { secret, token: body_of(&token) })?;
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
+    let (tokens, _) = admitted(&app, &request)?;
+    let id = id_of(request).await?;
+    let token = aside(move || tokens.revoke(&id)).await??;
+    tracing::info!(token = %token.id, "a token was revoked");
+    json(&body_of(&token))
+}
+
+async fn approve(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
+    let (tokens, by) = admitted(&app, &request)?;
+    let (id, now_ms) = (id_of(request).await?, app.log().clock().now_ms());
+    let token = aside(move || tokens.approve(&id, &by, now_ms)).await??;
+    tracing::info!(token = %token.id, "a worker's token was approved");
+    json(&body_of(&token))
+}
+
+/// The tokens, for those who may see to them.
+fn admitted(app: &App, request: &Request) -> Result<(Tokens, Access), Fail> {
+    let Some(tokens) = app.tokens() else {
+        return Err(Fail::new(
+            Code::NotFound,
+            "this server asks nobody for a token; start it with --auth, or run `scrollback token` \
+             on its data folder",
+        ));
+    };
+    let access = access::of(request.extensions());
+    if let Access::Nobody(denied) = &access {
+        return Err(Fail::new(Code::Unauthenticated, denied.to_string())
+            .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+    }
+    if access.may(Right::Admin, PLACE) != Verdict::Yes {
+        let message = format!("the token may not see to tokens; ask for one with admin:{PLACE}");
+        return Err(Fail::new(Code::Forbidden, message));
+    }
+    Ok((tokens.clone(), access))
+}
+
+async fn id_of(request: Request) -> Result<String, Fail> {
+    let (mut parts, _) = request.into_parts();
+    Ok(path_params(&mut parts).await?.into_iter().next().unwrap_or_default())
+}
+
+/// Work on files. It is done to its end, whoever still waits for it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fail> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Fail::new(Code::Internal, error.to_string()))
+}
+
+fn new_token(asked: CreateToken) -> Result<NewToken, Fail> {
+    let scopes: Result<Vec<_>, _> = asked.scopes.iter().map(|text| text.parse()).collect();
+    let scopes = scopes.map_err(|error: crate::auth::ScopeError| wrong("scopes", &error))?;
+    let worker = asked.worker.map(|name| name.parse()).transpose();
+    let actor = asked.actor.map(|text| text.parse()).transpose();
+    Ok(NewToken {
+        name: asked.name,
+        scopes: Scopes::new(scopes),
+        worker: worker.map_err(|error| wrong("worker", &error))?,
+        actor: actor.map_err(|error| wrong("actor", &error))?,
+        lasts_ms: asked.expires_in_ms,
+    })
+}
+
+fn wrong(field: &str, error: &dyn std::error::Error) -> Fail {
+    Fail::new(Code::InvalidBody, error.to_string())
+        .with(|problem| problem.field = Some(field.to_owned()))
+}
+
+fn body_of(token: &Token) -> TokenBody {
+    TokenBody {
+        id: token.id.to_string(),
+        name: token.name.clone(),
+        scopes: token.scopes.iter().map(ToString::to_string).collect(),
+        worker: token.worker.as_ref().map(ToString::to_string),
+        approved: token.approved,
+        actor: token.actor.as_ref().map(ToString::to_string),
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+        changed_at: token.changed_at,
+    }
+}
+
+impl From<ChangeError> for Fail {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Token(error) => error.into(),
+            ChangeError::File(error) => broken(&error),
+        }
+    }
+}
+
+impl From<TokenError> for Fail {
+    fn from(error: TokenError) -> Self {
+        let code = match &error {
+            TokenError::OpensNothing
+            | TokenError::WorkerWithScopes
+            | TokenError::TooManyScopes
+            | TokenError::Name
+            | TokenError::Lasts => Code::InvalidBody,
+            TokenError::Beyond(_) => Code::Forbidden,
+            TokenError::Unknown(_) | TokenError::NoWorker(_) => Code::TokenNotFound,
+            TokenError::TooMany => Code::TooManyTokens,
+            TokenError::NoRandom(_) => Code::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Where the file is is for those who run the server.
+fn broken(error: &FileError) -> Fail {
+    tracing::error!(%error, "the file of tokens cannot be used");
+    Fail::new(Code::Unavailable, "the file of tokens cannot be used; the server's log says why")
+}
