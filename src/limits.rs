@@ -305,7 +305,7 @@ pub const JWT_KEYS_MAX: usize = 16;
 pub const JWT_KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// A secret that signs tokens, in bytes: as long as the digest (RFC 7518, section 3.2).
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
-/// Id of the actor that a token stands for, in bytes: subjects of OpenID Connect have at most 255.
+/// Id of the actor that a token stands for, in bytes: subjects of `OpenID` Connect have at most 255.
 pub const ACTOR_ID_BYTES_MAX: usize = 256;
 /// How far the clocks of an issuer of tokens and of this server may be apart.
 pub const JWT_LEEWAY: Duration = Duration::from_secs(30);

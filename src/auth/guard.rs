@@ -92,7 +92,9 @@ impl Guard {
             });
             held.insert(token.digest, same.unwrap_or(new));
         }
-        before.values().for_each(|gone| gone.grant.revoked.cancel());
+        for gone in before.values() {
+            gone.grant.revoked.cancel();
+        }
     }
 
     /// What the sender of a request may do that presents this, at this time.

@@ -142,6 +142,9 @@ impl Tokens {
     }
 
     /// Looks at the files now and then, for ever.
+    ///
+    /// # Errors
+    /// A look did not come to its end, as when the process stops.
     pub async fn run(self, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
         loop {
             clock.sleep(limits::TOKENS_LOOK_EVERY).await;

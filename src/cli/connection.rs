@@ -15,7 +15,7 @@ pub(super) struct ServerUrl {
     pub(super) url: String,
     /// Certificates of the authorities to believe, in PEM [default: those of the machine]
     #[arg(long, env = "SCROLLBACK_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
     /// A token for it; other people can see what is typed, so the variable is the better place
     #[arg(long, env = "SCROLLBACK_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,

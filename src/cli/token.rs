@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 use super::{
-    connection::block_on,
+    connection::{ServerUrl, block_on},
     output::{Form, Output, notice, time_text},
     shown::visible,
 };
@@ -48,6 +48,9 @@ struct Place {
     /// Ask the server at this URL instead, with an admin's token
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Certificates of the authorities to believe, in PEM [default: those of the machine]
+    #[arg(long, env = "SCROLLBACK_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// That token; other people can see what is typed, so the variable is the better place
     #[arg(long, env = "SCROLLBACK_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -111,9 +114,8 @@ impl Token {
 impl Place {
     fn client(&self) -> Result<Option<Client>> {
         let Some(url) = &self.url else { return Ok(None) };
-        let builder = Client::builder(url);
-        let token = self.token.iter();
-        Ok(Some(token.fold(builder, |builder, token| builder.token(token)).build()?))
+        let server = ServerUrl { url: url.clone(), token: self.token.clone(), ca: self.ca.clone() };
+        server.client().map(Some)
     }
 
     fn file(&self) -> TokenFile {

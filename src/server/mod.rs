@@ -40,8 +40,10 @@ pub mod webhooks;
 pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let running = start(settings).await?;
     let url = running.url();
+    let asked = running.app.guard().is_on();
+    let token = if asked { " -H \"authorization: Bearer $SCROLLBACK_TOKEN\"" } else { "" };
     eprintln!(
-        "scrollback listens on {url}; try: curl '{url}/api/streams?sessionId=demo' -H \
+        "scrollback listens on {url}; try: curl '{url}/api/streams?sessionId=demo'{token} -H \
          'content-type: application/json' -d '{{\"channel\":\"message\",\"data\":{{\"text\":\"hello\"}}}}'"
     );
     let manager = Manager::of_process();

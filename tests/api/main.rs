@@ -35,6 +35,7 @@ mod streams;
 mod subscriptions;
 mod text;
 mod tls;
+mod tokens;
 mod unix;
 mod util;
 mod views;

@@ -16,4 +16,5 @@ mod serve;
 mod slow;
 mod subscriptions;
 mod tls;
+mod token;
 mod util;

@@ -70,8 +70,13 @@ impl Server {
 
     /// A server on a folder of somebody else's.
     pub(crate) fn start_on(data: &Path) -> Self {
+        Self::start_on_with(data, "")
+    }
+
+    /// The same with settings of its own.
+    pub(crate) fn start_on_with(data: &Path, more: &str) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
-        let (child, log, url) = spawn(data, "127.0.0.1:0", "");
+        let (child, log, url) = spawn(data, "127.0.0.1:0", more);
         Self { child, log, url, dir }
     }
 

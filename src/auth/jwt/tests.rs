@@ -63,7 +63,7 @@ fn signed(claims: &Value) -> String {
 }
 
 /// Claims that open something, with others in their place.
-fn claims(changes: Value) -> Value {
+fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": "https://id.example", "sub": "u1", "aud": "log", "exp": NOW + 60,
         "scope": "openid read:sessions/*",
@@ -98,7 +98,7 @@ fn may(grant: &Arc<Grant>, right: Right, path: &str) -> bool {
 #[test]
 fn a_token_of_each_algorithm_opens_what_its_scopes_say() {
     for (alg, key) in [("HS256", SECRET), ("RS256", RSA_PUBLIC), ("EdDSA", ED25519_PUBLIC)] {
-        let token = signed_with(alg, &json!({"alg": alg}), &claims(json!({})));
+        let token = signed_with(alg, &json!({"alg": alg}), &claims(&json!({})));
         let grant = check(&of(key), &token).unwrap();
         assert!(may(&grant, Right::Read, "sessions/a"), "{alg}");
         assert!(!may(&grant, Right::Write, "sessions/a"), "{alg}");
@@ -144,7 +144,7 @@ fn the_examples_of_the_standards_are_read_as_they_are_meant() {
 #[test]
 fn the_key_says_what_is_checked_and_the_token_does_not() {
     let no_key = |alg: &str| JwtError::NoKey { alg: alg.to_owned(), kid: None };
-    let good = claims(json!({}));
+    let good = claims(&json!({}));
     for alg in ["none", "None", "HS512", "RS512", "PS256", "ES256", ""] {
         for key in [SECRET, RSA_PUBLIC, ED25519_PUBLIC] {
             let token = signed_with("none", &json!({"alg": alg}), &good);
@@ -201,7 +201,7 @@ fn a_claim_that_is_wrong_or_missing_opens_nothing() {
         (json!({"scrollback_worker": "*"}), claim("scrollback_worker")),
         (json!({"scrollback_worker": ["w1"]}), claim("scrollback_worker")),
     ] {
-        let token = signed(&claims(changes.clone()));
+        let token = signed(&claims(&changes));
         assert_eq!(check(&of(SECRET), &token).unwrap_err(), error, "{changes}");
     }
     for changes in [
@@ -213,28 +213,28 @@ fn a_claim_that_is_wrong_or_missing_opens_nothing() {
         json!({"scope": null}),
         json!({"scope": ["read:a", "write:b"]}),
     ] {
-        assert!(check(&of(SECRET), &signed(&claims(changes.clone()))).is_ok(), "{changes}");
+        assert!(check(&of(SECRET), &signed(&claims(&changes))).is_ok(), "{changes}");
     }
 }
 
 #[test]
 fn scopes_of_others_mean_nothing_and_no_scopes_open_nothing() {
     let jwt = of(SECRET);
-    let scoped = |scope: Value| check(&jwt, &signed(&claims(json!({ "scope": scope })))).unwrap();
+    let scoped = |scope: Value| check(&jwt, &signed(&claims(&json!({ "scope": scope })))).unwrap();
     let grant = scoped(json!(["email", "read:../a", "own:a", "write:a"]));
     assert!(may(&grant, Right::Write, "a") && !may(&grant, Right::Read, "a"));
     let grant = scoped(json!("openid profile"));
     assert!(!may(&grant, Right::Read, "a"));
     let renamed = Rules { scope_claim: "permissions".to_owned(), ..rules() };
     let jwt = Jwt::new(renamed, Keys::one(Key::parse(SECRET).unwrap()));
-    let token = signed(&claims(json!({"permissions": ["read:b"]})));
+    let token = signed(&claims(&json!({"permissions": ["read:b"]})));
     let grant = check(&jwt, &token).unwrap();
     assert!(may(&grant, Right::Read, "b") && !may(&grant, Right::Read, "sessions/a"));
 }
 
 #[test]
 fn a_workers_token_has_the_rights_of_that_worker_and_no_scopes() {
-    let token = signed(&claims(json!({"scrollback_worker": "w1", "scope": "admin:**"})));
+    let token = signed(&claims(&json!({"scrollback_worker": "w1", "scope": "admin:**"})));
     let grant = check(&of(SECRET), &token).unwrap();
     assert_eq!(grant.rights, Rights::Worker(Arc::from("w1")));
     assert_eq!(grant.actor.as_deref(), Some(r#"{"kind":"worker","id":"w1"}"#));
@@ -255,7 +255,7 @@ fn set(kids: &[&str]) -> Keys {
 fn a_key_is_found_by_its_name_and_what_it_granted_ends_when_it_is_taken_away() {
     let jwt = Jwt::new(rules(), set(&["h", "e"]));
     let token = |alg: &str, kid: Value| {
-        signed_with(alg, &json!({"alg": alg, "kid": kid}), &claims(json!({})))
+        signed_with(alg, &json!({"alg": alg, "kid": kid}), &claims(&json!({})))
     };
     let by_h = check(&jwt, &token("HS256", json!("h"))).unwrap();
     let by_e = check(&jwt, &token("EdDSA", json!("e"))).unwrap();
@@ -274,7 +274,7 @@ fn a_key_is_found_by_its_name_and_what_it_granted_ends_when_it_is_taken_away() {
 #[test]
 fn a_token_is_checked_once_and_then_known() {
     let jwt = of(SECRET);
-    let token = signed(&claims(json!({})));
+    let token = signed(&claims(&json!({})));
     let first = check(&jwt, &token).unwrap();
     assert!(Arc::ptr_eq(&first, &check(&jwt, &token).unwrap()));
 }

@@ -1,6 +1,6 @@
 //! The tokens of a running server: made, listed, taken back, approved.
 //!
-//! Only for those who have `admin` on [`PLACE`]. Files are read and written away from the threads
+//! Only for those who have `admin` on `__server/tokens`. Files are read and written away from the threads
 //! of the runtime. Invariant: a secret is in the answer to the request that made it, and nowhere
 //! else.
 
@@ -9,15 +9,13 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
+    http::StatusCode,
     response::Response,
     routing::{delete, get, post},
 };
 
 use crate::{
-    auth::{
-        Access, ChangeError, FileError, NewToken, Right, Scopes, Token, TokenError, Tokens, Verdict,
-    },
+    auth::{Access, ChangeError, FileError, NewToken, Right, Scopes, Token, TokenError, Tokens},
     http::{
         App, access,
         body::Incoming,
@@ -30,9 +28,6 @@ use crate::{
         tokens::{CreateToken, CreatedToken, TokenBody, TokensAnswer},
     },
 };
-
-/// Where the tokens are among the server's own paths.
-const PLACE: &str = "__server/tokens";
 
 /// The routes.
 pub(in crate::http) fn router() -> Router<Arc<App>> {
@@ -94,14 +89,7 @@ fn admitted(app: &App, request: &Request) -> Result<(Tokens, Access), Fail> {
         ));
     };
     let access = access::of(request.extensions());
-    if let Access::Nobody(denied) = &access {
-        return Err(Fail::new(Code::Unauthenticated, denied.to_string())
-            .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
-    }
-    if access.may(Right::Admin, PLACE) != Verdict::Yes {
-        let message = format!("the token may not see to tokens; ask for one with admin:{PLACE}");
-        return Err(Fail::new(Code::Forbidden, message));
-    }
+    access::server(app, &access, Right::Admin, "tokens")?;
     Ok((tokens.clone(), access))
 }
 
