@@ -4,7 +4,8 @@
 #   docker run -p 127.0.0.1:4437:4437 -v scrollback:/var/lib/scrollback … scrollback
 #
 # It listens on every address of the container, so it does not start until it is told who may use
-# it: docs/operations/README.md says how. Nothing here switches that off.
+# it, by a token or the key of an issuer: compose.yaml does, docs/operations/README.md says how.
+# Nothing here switches that off.
 
 # The same Debian in both stages: the C library of the second is the one that was linked against.
 FROM rust:1.95-bookworm AS build
