@@ -311,6 +311,41 @@ pub const ACTOR_ID_BYTES_MAX: usize = 256;
 pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
 /// JSON Web Tokens whose signatures were checked and are remembered, some kilobyte each at most.
 pub const JWT_CHECKED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(9_999);
+/// A query, in bytes, as it came: the longest lists of names are a tenth of it.
+pub const QUERY_BYTES_MAX: usize = 16 * 1024;
+/// Parameters of a query; no route knows more than a dozen.
+pub const QUERY_PARAMS_MAX: usize = 64;
+
+/// Requests of one token, or one address, in a second: many times what people cause, and a small
+/// part of what a server can do, so that no one of them takes it all.
+pub const RATE_REQUESTS_PER_SECOND: u64 = 2_000;
+/// Bytes of request bodies of one token, or one address, in a second: less than a disk writes.
+pub const RATE_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
+/// What of both comes together in this time may be had at once: pages load in bursts, and
+/// producers catch up after they were away.
+pub const RATE_BURST: Duration = Duration::from_secs(5);
+/// Live reads of one token, or one address, that are open at a time: a tenth of the server's.
+pub const RATE_LIVE_READERS: u64 = 2_000;
+/// When somebody with that many open is told to come again: nobody knows when one ends.
+pub const RATE_READERS_WAIT: Duration = Duration::from_secs(5);
+/// Streams that one token, or one address, begins in an hour: each is an entry in the index for as
+/// long as its records are kept …
+pub const RATE_STREAMS_PER_HOUR: u64 = 20_000;
+/// … of which those of this time may be had at once.
+pub const RATE_STREAMS_BURST: Duration = Duration::from_secs(900);
+/// Wrong tokens from one address in a minute: people mistype, programs go on with what has expired,
+/// and whoever guesses needs many times that …
+pub const RATE_FAILED_AUTH_PER_MINUTE: u64 = 60;
+/// … of which those of this time may come at once.
+pub const RATE_FAILED_AUTH_BURST: Duration = Duration::from_secs(30);
+/// Addresses, tokens, and pairs of both, that are remembered, some 150 bytes each: 30 MiB where an
+/// attacker fills all three.
+pub const RATE_KEYS_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(65_535);
+/// A body of known length up to this is counted whole, and not as it comes.
+pub const RATE_WHOLE_BYTES: u64 = 64 * 1024;
+/// How long the next piece of a body waits at most for its sender to be within its rate. It is
+/// well below [`BODY_IDLE_TIMEOUT`], which would otherwise take the body for dead.
+pub const RATE_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Open live readers of the server.
 pub const LIVE_READERS_MAX: usize = 20_000;

@@ -51,6 +51,8 @@ pub struct Metrics {
     pub unpinned_snapshots: Counter,
     /// Requests answered with a 5xx.
     pub server_errors: Counter,
+    /// Requests that were refused because their sender is over a limit.
+    pub rate_limited: Counter,
     registry: Registry,
 }
 
@@ -80,6 +82,7 @@ impl Default for Metrics {
             wakes_missed: Counter::default(),
             unpinned_snapshots: Counter::default(),
             server_errors: Counter::default(),
+            rate_limited: Counter::default(),
             registry: Registry::with_prefix("scrollback"),
         };
         metrics.register();
@@ -133,6 +136,11 @@ impl Metrics {
             self.unpinned_snapshots.clone(),
         );
         r.register("server_errors", "Requests answered with a 5xx", self.server_errors.clone());
+        r.register(
+            "rate_limited",
+            "Requests refused because their sender is over a limit",
+            self.rate_limited.clone(),
+        );
     }
 
     /// Notes how far a live reader is behind.

@@ -9,6 +9,8 @@ use std::{
     sync::LazyLock,
 };
 
+#[path = "tidy/limits.rs"]
+mod limits;
 #[path = "tidy/text.rs"]
 mod text;
 

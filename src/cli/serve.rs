@@ -14,7 +14,7 @@ use clap::{Args, builder::FalseyValueParser};
 
 use crate::server::{
     self,
-    settings::{LogFormat, Settings, SocketMode, TrustedProxy, parse_span},
+    settings::{Allowance, LogFormat, RateLimits, Settings, SocketMode, TrustedProxy, parse_span},
     telemetry,
 };
 
@@ -84,6 +84,22 @@ pub(super) struct Serve {
     /// Listen beyond loopback although there is no authentication
     #[arg(long, env = "SCROLLBACK_INSECURE_NO_AUTH", value_parser = FalseyValueParser::new())]
     insecure_no_auth: bool,
+    /// Whether the limits of tokens and addresses are in force [default: with authentication, and
+    /// where the server listens beyond loopback]
+    #[arg(long, env = "SCROLLBACK_LIMITS", value_name = "BOOL")]
+    limits: Option<bool>,
+    /// Requests of one token in a second; 0 is no limit [default: 2000]
+    #[arg(long, env = "SCROLLBACK_TOKEN_REQUESTS", value_name = "NUMBER")]
+    token_requests: Option<u64>,
+    /// Bytes of request bodies of one token in a second; 0 is no limit [default: 33554432]
+    #[arg(long, env = "SCROLLBACK_TOKEN_BYTES", value_name = "NUMBER")]
+    token_bytes: Option<u64>,
+    /// Requests of one address in a second; 0 is no limit [default: 2000]
+    #[arg(long, env = "SCROLLBACK_ADDRESS_REQUESTS", value_name = "NUMBER")]
+    address_requests: Option<u64>,
+    /// Bytes of request bodies of one address in a second; 0 is no limit [default: 33554432]
+    #[arg(long, env = "SCROLLBACK_ADDRESS_BYTES", value_name = "NUMBER")]
+    address_bytes: Option<u64>,
     /// Form of the server's own log: pretty or json
     #[arg(long, env = "SCROLLBACK_LOG_FORMAT", value_name = "FORM", value_parser = log_format)]
     log_format: Option<LogFormat>,
@@ -135,7 +151,22 @@ impl Serve {
             jwt_audience: self.jwt_audience.or(file.jwt_audience),
             jwt_issuer: self.jwt_issuer.or(file.jwt_issuer),
             jwt_scope_claim: self.jwt_scope_claim.unwrap_or(file.jwt_scope_claim),
+            limits: RateLimits {
+                enforce: self.limits.or(file.limits.enforce),
+                token: allowance(file.limits.token, self.token_requests, self.token_bytes),
+                address: allowance(file.limits.address, self.address_requests, self.address_bytes),
+                ..file.limits
+            },
         }
+    }
+}
+
+/// What the file allows, with what was typed laid over it.
+fn allowance(file: Allowance, requests: Option<u64>, bytes: Option<u64>) -> Allowance {
+    Allowance {
+        requests_per_second: requests.unwrap_or(file.requests_per_second),
+        bytes_per_second: bytes.unwrap_or(file.bytes_per_second),
+        ..file
     }
 }
 

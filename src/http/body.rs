@@ -77,6 +77,11 @@ impl<'a> Incoming<'a> {
         bounded(whole.into())
     }
 
+    /// Takes in what is left of a body that nobody wants, up to the length of one that is whole.
+    pub(super) async fn leave(mut self) {
+        self.drain(limits::BODY_DRAINED_MAX.saturating_sub(limits::BODY_BYTES_MAX)).await;
+    }
+
     /// Takes in what is left of a body that is refused, up to a bound: a client that is still
     /// sending when the connection closes does not get to see the answer.
     async fn drain(&mut self, mut taken: usize) {

@@ -293,7 +293,12 @@ impl From<EventError> for Fail {
 
 impl From<JsonError> for Fail {
     fn from(error: JsonError) -> Self {
-        Self::new(Code::InvalidJson, format!("the JSON is not valid: {error}"))
+        match error {
+            JsonError::TooDeep => Self::new(Code::JsonTooDeep, format!("the JSON is {error}")),
+            JsonError::Invalid { .. } => {
+                Self::new(Code::InvalidJson, format!("the JSON is not valid: {error}"))
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use tower::{Service, ServiceBuilder, service_fn};
 pub use self::{
     access::PUBLIC,
     peer::{Peer, TrustedProxy},
+    rates::{Allowance, RateLimits},
     state::App,
 };
 use crate::{log::StreamPath, wire::paths};
@@ -35,6 +36,7 @@ mod pace;
 mod params;
 pub mod peer;
 mod protocol;
+mod rates;
 mod rejected;
 mod state;
 mod subscriptions;
@@ -60,6 +62,9 @@ pub fn service(
 /// copy their path, a tenth of what an append costs (`docs/performance.md`).
 async fn answer(app: &App, mut router: Router, mut request: Request) -> Response {
     access::note(app, &mut request);
+    if let Err(over) = rates::admit(app, &mut request).await {
+        return rates::refused(app, over, request).await;
+    }
     if let Some(fail) = access::stranger(&request) {
         return fail.into_response();
     }

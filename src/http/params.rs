@@ -7,7 +7,11 @@ use axum::http::Uri;
 use smallvec::SmallVec;
 
 use super::error::Fail;
-use crate::log::{Offset, parse_offset};
+use crate::{
+    limits,
+    log::{Offset, parse_offset},
+    wire::code::Code,
+};
 
 /// The query of a request, decoded.
 #[derive(Debug)]
@@ -16,7 +20,22 @@ pub(super) struct Params<'a>(SmallVec<[(Cow<'a, str>, Cow<'a, str>); 4]>);
 impl<'a> Params<'a> {
     /// Decodes the query.
     pub(super) fn of(uri: &'a Uri) -> Result<Self, Fail> {
-        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let query = uri.query().unwrap_or_default();
+        if query.len() > limits::QUERY_BYTES_MAX {
+            let most = limits::QUERY_BYTES_MAX;
+            return Err(Fail::new(
+                Code::InvalidParameter,
+                format!("the query has more than {most} bytes"),
+            ));
+        }
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        if pairs.clone().nth(limits::QUERY_PARAMS_MAX).is_some() {
+            let most = limits::QUERY_PARAMS_MAX;
+            return Err(Fail::new(
+                Code::InvalidParameter,
+                format!("the query has more than {most} parameters"),
+            ));
+        }
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let wrong = |reason| Fail::parameter(name, format!("parameter `{name}`: {reason}"));
@@ -80,6 +99,14 @@ impl<'a> Params<'a> {
 /// A parameter that may not be what it is.
 pub(super) fn wrong(name: &str, reason: &str) -> Fail {
     Fail::parameter(name, format!("parameter `{name}` {reason}"))
+}
+
+/// Decodes `%XX` in a path, where `+` stands for itself.
+pub(super) fn decode_path(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    if text.contains('+') {
+        return decode(&text.replace('+', "%2B")).map(|text| Cow::Owned(text.into_owned()));
+    }
+    decode(text)
 }
 
 /// Decodes `%XX` and `+`.

@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use axum::http::Extensions;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,7 @@ use super::{
     access::{self, Owners},
     error::Fail,
     protocol::catch_up::Damaged,
+    rates::{self, Limiter, Place, RateLimits},
 };
 use crate::{
     auth::{Access, Guard, Tokens},
@@ -42,6 +44,7 @@ pub struct App {
     json: StreamSpec,
     readers: AtomicUsize,
     readers_max: usize,
+    limiter: Option<Arc<Limiter>>,
     origins: Vec<String>,
     scheme: &'static str,
     damaged: Damaged,
@@ -69,6 +72,7 @@ impl App {
             json: StreamSpec::json(),
             readers: AtomicUsize::new(0),
             readers_max: limits::LIVE_READERS_MAX,
+            limiter: None,
             origins: Vec::new(),
             scheme: "http",
             damaged: Damaged::default(),
@@ -88,6 +92,13 @@ impl App {
     #[must_use]
     pub fn with_readers_max(mut self, readers_max: usize) -> Self {
         self.readers_max = readers_max;
+        self
+    }
+
+    /// The same with limits on those who use it.
+    #[must_use]
+    pub fn with_rate_limits(mut self, settings: RateLimits) -> Self {
+        self.limiter = Some(Arc::new(Limiter::new(settings)));
         self
     }
 
@@ -134,6 +145,11 @@ impl App {
     /// What URLs of the server begin with.
     pub(super) fn scheme(&self) -> &'static str {
         self.scheme
+    }
+
+    /// The limits on those who use it, where they are in force.
+    pub(super) fn limiter(&self) -> Option<&Arc<Limiter>> {
+        self.limiter.as_ref()
     }
 
     /// Origins whose pages may read and write.
@@ -237,11 +253,13 @@ impl App {
         })
     }
 
-    /// A place among the live readers, if there is one.
-    pub(super) fn seat(self: &Arc<Self>) -> Result<Seat, Fail> {
+    /// A place among the live readers, of the server and of whoever sent the request with these
+    /// extensions, if there is one.
+    pub(super) fn seat(self: &Arc<Self>, sender: &Extensions) -> Result<Seat, Fail> {
+        let place = rates::seat(self, sender)?;
         let taken = self.readers.fetch_add(1, Ordering::Relaxed);
         // From here on dropping the seat gives it back.
-        let seat = Seat(Arc::clone(self));
+        let seat = Seat { app: Arc::clone(self), _place: place };
         self.log.metrics().readers.inc();
         (taken < self.readers_max).then_some(seat).ok_or_else(|| {
             Fail::new(
@@ -254,11 +272,14 @@ impl App {
 
 /// A live reader's place, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<App>);
+pub(super) struct Seat {
+    app: Arc<App>,
+    _place: Option<Place>,
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.readers.fetch_sub(1, Ordering::Relaxed);
-        self.0.log.metrics().readers.dec();
+        self.app.readers.fetch_sub(1, Ordering::Relaxed);
+        self.app.log.metrics().readers.dec();
     }
 }

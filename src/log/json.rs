@@ -29,11 +29,12 @@ pub enum JsonError {
 
 impl From<serde_json::Error> for JsonError {
     fn from(error: serde_json::Error) -> Self {
-        if error.to_string().starts_with(TOO_DEEP) {
+        let full = error.to_string();
+        // The parser's own bound is above ours, and met first where a value is read into a type.
+        if full.starts_with(TOO_DEEP) || full.starts_with(TOO_DEEP_FOR_PARSER) {
             return Self::TooDeep;
         }
         let (line, column) = (error.line(), error.column());
-        let full = error.to_string();
         let reason = full.split(" at line ").next().unwrap_or_default().to_owned();
         Self::Invalid { reason, line, column }
     }
@@ -75,6 +76,7 @@ pub fn flatten(text: &Bytes) -> Result<Vec<Bytes>, JsonError> {
 }
 
 const TOO_DEEP: &str = "nested too deep";
+const TOO_DEEP_FOR_PARSER: &str = "recursion limit exceeded";
 
 /// How deep the value that is visited lies.
 #[derive(Clone, Copy)]

@@ -136,7 +136,7 @@ async fn start_asking(
     let subscriptions = subscriptions(settings, &log, addr).await?;
     let app = App::new(log.clone(), subscriptions.clone());
     let app = app.with_origins(settings.cors_origins.clone()).with_scheme(settings.scheme());
-    let app = Arc::new(app.with_tokens(tokens.clone()));
+    let app = Arc::new(limited(settings, app.with_tokens(tokens.clone())));
     if let Some(known) = tokens {
         tasks.service("tokens", known.run(Arc::clone(log.clock())));
     }
@@ -171,6 +171,16 @@ async fn start_asking(
     });
     tracing::info!(%addr, "listening");
     Ok(Running { addr, scheme: settings.scheme(), log, app, tasks, finish, abort })
+}
+
+/// With limits on those who use it, where they are in force. Whether the server asks who somebody
+/// is has to be settled by then.
+fn limited(settings: &Settings, app: App) -> App {
+    if settings.limits.in_force(settings.listen.ip(), app.guard().is_on()) {
+        app.with_rate_limits(settings.limits.clone())
+    } else {
+        app
+    }
 }
 
 /// The subscriptions on the log, read before anybody asks for them.

@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use crate::http::TrustedProxy;
+pub use crate::http::{Allowance, RateLimits};
 use crate::{limits, subscription::Targets};
 
 /// The port, unless told otherwise.
@@ -76,6 +77,8 @@ pub struct Settings {
     pub jwt_issuer: Option<String>,
     /// The claim with their scopes.
     pub jwt_scope_claim: String,
+    /// What each token and each address may do.
+    pub limits: RateLimits,
 }
 
 /// The form of the server's own log.
@@ -156,6 +159,7 @@ impl Default for Settings {
             jwt_audience: None,
             jwt_issuer: None,
             jwt_scope_claim: "scope".to_owned(),
+            limits: RateLimits::default(),
         }
     }
 }

@@ -53,6 +53,8 @@ macro_rules! codes {
 codes! {
     /// The body is not JSON, or JSON that breaks readers.
     InvalidJson = "invalid_json", 400, never, "Invalid JSON";
+    /// The body is JSON, nested deeper than is taken.
+    JsonTooDeep = "json_too_deep", 400, never, "JSON too deep";
     /// A query parameter or header has a value it may not have.
     InvalidParameter = "invalid_parameter", 400, never, "Invalid parameter";
     /// The path names no stream that could exist.
@@ -161,6 +163,8 @@ codes! {
     EmptyBatch = "empty_batch", 422, never, "Empty batch";
     /// A message without text and parts.
     EmptyMessage = "empty_message", 422, never, "Empty message";
+    /// The sender of the request is over one of its limits.
+    TooManyRequests = "too_many_requests", 429, again, "Too many requests";
     /// The stream has as many producers as it takes.
     TooManyProducers = "too_many_producers", 429, never, "Too many producers";
     /// As many messages as a session holds back wait for their turn.

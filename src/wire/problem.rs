@@ -62,6 +62,9 @@ pub struct Problem {
     /// How a request for permission was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
+    /// The limit that the sender is over, as the settings call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
     /// The same as the protocol's subscription APIs say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ControlError>,
@@ -91,6 +94,7 @@ impl Problem {
             turn_id: None,
             outcome: None,
             reply: None,
+            limit: None,
             error: None,
         }
     }

@@ -109,7 +109,7 @@ fn follow(
     if app.stopping().is_cancelled() {
         return Err(log::Refused::Closed.into());
     }
-    let seat = app.seat()?;
+    let seat = app.seat(&parts.extensions)?;
     let moved = app.log().watch_order();
     let tail = *moved.borrow();
     let asked = seen.or(asked);

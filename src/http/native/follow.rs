@@ -57,7 +57,7 @@ pub(in crate::http) async fn of_path(
     if app.stopping().is_cancelled() {
         return Err(log::Refused::Closed.into());
     }
-    let seat = app.seat()?;
+    let seat = app.seat(&parts.extensions)?;
     let mut opening = Vec::from(sse::PREAMBLE);
     let (asked, pin) = snapshot(&app, &path, asked, &mut opening).await?;
     let (live, reset) = open(app, &path, asked, &info, (seat, pin)).await?;

@@ -56,12 +56,12 @@ fn cursor_of(app: &App, given: Option<u64>) -> u64 {
 /// Waits for the next page, for a while.
 pub(super) async fn long_poll(
     app: Arc<App>,
+    _seat: Seat,
     path: &StreamPath,
     info: StreamInfo,
     place: Place,
     access: &Access,
 ) -> Result<Response, Fail> {
-    let _seat = app.seat()?;
     let form = Form::of(essence(&info.spec.content_type));
     let reader = app.log().follow(path, place.after).await?;
     let mut reader = reader.with_limit(LIMIT).with_encoding(form.body());
@@ -113,12 +113,12 @@ fn nothing(at: Offset, closed: bool) -> Response {
 /// in whole characters.
 pub(super) async fn events(
     app: Arc<App>,
+    seat: Seat,
     path: &StreamPath,
     info: StreamInfo,
     place: Place,
     access: &Access,
 ) -> Result<Response, Fail> {
-    let seat = app.seat()?;
     let form = Form::of(essence(&info.spec.content_type));
     let limit = PageLimit { bytes: limits::LIVE_PAGE_BYTES, ..crate::log::PAGE };
     let reader = app.log().follow(path, place.after).await?;

@@ -74,12 +74,14 @@ pub(in crate::http) async fn read(
         }
         Some("long-poll") => {
             let place = live::Place { after: after.ok_or_else(missing)?, cursor };
-            live::long_poll(app, &path, info, place, &access).await
+            let seat = app.seat(&parts.extensions)?;
+            live::long_poll(app, seat, &path, info, place, &access).await
         }
         Some("sse") => {
             let seen = live::last_event_id(&parts.headers)?;
             let after = seen.or(after).ok_or_else(missing)?;
-            live::events(app, &path, info, live::Place { after, cursor }, &access).await
+            let seat = app.seat(&parts.extensions)?;
+            live::events(app, seat, &path, info, live::Place { after, cursor }, &access).await
         }
         Some(other) => Err(wrong("live", &format!("is {other:?}; it is long-poll or sse"))),
     }
