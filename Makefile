@@ -3,7 +3,7 @@
 # Not `advisories`: their database is not in a registry, and CI reaches nothing else.
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 
-.PHONY: run demo test fuzz soak soak-minute bench fmt fmt-check lint lint-client doc conformance clients deny ci
+.PHONY: run demo test fuzz soak soak-minute bench hostile fmt fmt-check lint lint-client doc conformance clients deny ci
 
 run:       ; cargo run --release -- serve --data-dir data
 demo:      ; cargo run --release -- demo
@@ -16,6 +16,7 @@ SOAK := 30m
 soak:      ; cargo run --bin scrollback -- bench soak --duration $(SOAK) $(SEED)
 soak-minute: ; $(MAKE) soak SOAK=60s
 bench:     ; benches/standard.sh
+hostile:   ; benches/hostile.sh
 fmt:       ; cargo fmt
 fmt-check: ; cargo fmt --check
 lint:      ; cargo clippy --all-targets -- -D warnings

@@ -71,6 +71,7 @@ pub(super) async fn run(args: &Idle) -> Result<Vec<Row>> {
     Ok(vec![row])
 }
 
+/// The memory of a process that is in RAM.
 pub(super) fn resident_bytes(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("no process {pid} here"))?;

@@ -3,9 +3,11 @@
 //! measured loop is dearer than the request itself, so one thread loads a server on the next core.
 
 mod append;
+mod attacks;
 mod catchup;
 mod conn;
 mod framing;
+mod hostile;
 mod idle;
 mod log;
 mod payload;
@@ -40,6 +42,7 @@ enum What {
     Catchup(catchup::Catchup),
     Resume(resume::Resume),
     Idle(idle::Idle),
+    Hostile(hostile::Hostile),
     Raw(raw::Raw),
     Log(log::LogBench),
     Soak(soak::Soak),
@@ -83,6 +86,7 @@ impl Bench {
             What::Catchup(args) => (runtime.block_on(catchup::run(args))?, args.common.json),
             What::Resume(args) => (runtime.block_on(resume::run(args))?, args.common.json),
             What::Idle(args) => (runtime.block_on(idle::run(args))?, args.common.json),
+            What::Hostile(args) => return runtime.block_on(hostile::run(args)),
             What::Raw(args) => (raw::run(args)?, args.json),
             What::Log(args) => (log::run(args)?, args.json),
             What::Soak(args) => return runtime.block_on(args.run()),
