@@ -30,11 +30,26 @@ pub const NAME_BYTES_MAX: usize = 128;
 pub const RULE_CHARS_MAX: usize = 240;
 /// Nesting of JSON values; deeper ones break parsers of readers.
 pub const JSON_DEPTH_MAX: usize = 100;
+/// An id that a client gives its request, in bytes: it stands in every line about it.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Largest offset: the largest integer every JSON reader keeps exact, 2^53 - 1.
 pub const OFFSET_MAX: u64 = (1 << 53) - 1;
 /// Largest first offset of a stream that takes the place of another: half of all offsets are left
 /// for what follows.
 pub const FIRST_OFFSET_MAX: u64 = OFFSET_MAX / 2;
+
+/// Entries in each list of `GET /debug`: the head is what shows where the load comes from.
+pub const DEBUG_ENTRIES_MAX: usize = 20;
+/// A flush that takes this long is told in the log: writers wait for it, and few disks need it.
+pub const SLOW_FLUSH: Duration = Duration::from_secs(1);
+/// How often the disk is looked at for its free room: with 100 MB a second written meanwhile, the
+/// low-water mark leaves time to see it.
+pub const DISK_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The files of the data folder are added up at one look in so many: there may be thousands.
+pub const DATA_LOOK_ONE_IN: u32 = 12;
+/// Below so many free bytes a server says that it is not ready, unless told otherwise: time for
+/// somebody to make room before the disk is full.
+pub const LOW_WATER_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Payload bytes that may wait for the disk. At the bound a writer waits, then gets a 503.
 pub const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -106,6 +106,12 @@ pub(super) struct Serve {
     /// What of it is shown, such as info or scrollback=debug
     #[arg(long, env = "SCROLLBACK_LOG", value_name = "FILTER")]
     log_filter: Option<String>,
+    /// A line in it for every request
+    #[arg(long, env = "SCROLLBACK_ACCESS_LOG", value_parser = FalseyValueParser::new())]
+    access_log: bool,
+    /// With fewer bytes free on the disk, `/readyz` says no [default: 268435456]
+    #[arg(long, env = "SCROLLBACK_LOW_WATER", value_name = "BYTES")]
+    low_water: Option<u64>,
     /// Print the settings as a file would say them, and end
     #[arg(long)]
     print_config: bool,
@@ -136,6 +142,8 @@ impl Serve {
             retention: self.retention.unwrap_or(file.retention),
             log_format: self.log_format.unwrap_or(file.log_format),
             log_filter: self.log_filter.unwrap_or(file.log_filter),
+            access_log: self.access_log || file.access_log,
+            low_water: self.low_water.unwrap_or(file.low_water),
             public_url: self.public_url.or(file.public_url),
             webhook_localhost: self.webhook_localhost.or(file.webhook_localhost),
             tls_cert: self.tls_cert.or(file.tls_cert),
@@ -171,7 +179,7 @@ fn allowance(file: Allowance, requests: Option<u64>, bytes: Option<u64>) -> Allo
 }
 
 fn start(settings: Settings) -> Result<()> {
-    telemetry::install(settings.log_format, &settings.log_filter)?;
+    telemetry::install(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { server::run(settings, server::signals()?).await })
 }

@@ -11,7 +11,7 @@ use crate::wire::{self, protocol};
 const MAX_AGE: Duration = Duration::from_secs(3_600);
 
 /// What pages may read of an answer beyond its body.
-const EXPOSED: [&str; 16] = [
+const EXPOSED: [&str; 17] = [
     protocol::NEXT_OFFSET,
     protocol::UP_TO_DATE,
     protocol::CLOSED,
@@ -25,6 +25,7 @@ const EXPOSED: [&str; 16] = [
     protocol::PRODUCER_RECEIVED_SEQ,
     wire::SCROLLBACK_EPOCH,
     wire::SCROLLBACK_OFFSET,
+    wire::REQUEST_ID,
     "etag",
     "location",
     "retry-after",

@@ -89,6 +89,8 @@ impl IntoResponse for Fail {
             headers.insert(RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECS));
         }
         headers.extend(self.1);
+        // `seen.rs` says in it which request it was.
+        response.extensions_mut().insert(self.0);
         response
     }
 }

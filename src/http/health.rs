@@ -8,10 +8,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{App, access, error::Fail, extract::json};
+use super::{
+    App, access,
+    error::Fail,
+    extract::json,
+    ready::{Facts, unready},
+};
 use crate::{
     auth::Right,
-    log::Refused,
     wire::{
         bodies::{HealthAnswer, VersionAnswer},
         code::Code,
@@ -26,7 +30,7 @@ Scrollback, a durable append-only event log.
   GET  /api/sessions/ID/events?fromOffset=N read
   GET  /api/sessions/ID/stream?fromOffset=N follow (server-sent events)
   GET  /api/streams                         list
-  GET  /healthz /readyz /metrics /version
+  GET  /healthz /readyz /metrics /debug /version
 
 Try:
   curl -N 'http://HOST/api/sessions/demo/stream'
@@ -44,13 +48,19 @@ pub(super) async fn live() -> Result<Response, Fail> {
 
 /// `GET /readyz`.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Fail> {
-    if let Some(reason) = app.log().poisoned() {
-        return Err(Refused::Poisoned(reason).into());
+    match unready(&facts(&app)) {
+        Some(reason) => Err(reason.into()),
+        None => json(&HealthAnswer { ok: true }),
     }
-    if app.stopping().is_cancelled() {
-        return Err(Refused::Closed.into());
+}
+
+fn facts(app: &App) -> Facts {
+    Facts {
+        poisoned: app.log().poisoned(),
+        is_stopping: app.stopping().is_cancelled(),
+        free: app.host().room().map(|room| room.free),
+        low_water: app.low_water(),
     }
-    json(&HealthAnswer { ok: true })
 }
 
 /// `GET /metrics`.
@@ -59,10 +69,37 @@ pub(super) async fn metrics(
     request: Request,
 ) -> Result<Response, Fail> {
     access::server(&app, &access::of(request.extensions()), Right::Read, "metrics")?;
+    look(&app);
     let text = app.log().metrics().render();
     let text = text.map_err(|error| Fail::new(Code::Internal, error.to_string()))?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, HeaderValue::from_static(content_type))], text).into_response())
+}
+
+/// Sets the gauges that nobody moves: what they show is there to be looked at.
+fn look(app: &App) {
+    let (host, metrics) = (app.host(), app.log().metrics());
+    let (subscriptions, pending) = app.subscriptions().counts();
+    for (gauge, count) in [
+        (&metrics.connections, host.connections()),
+        (&metrics.open_streams, app.log().open_streams()),
+        (&metrics.live_views, app.views().live()),
+        (&metrics.subscriptions, subscriptions),
+        (&metrics.subscriptions_pending, pending),
+        (&metrics.ready, usize::from(unready(&facts(app)).is_none())),
+    ] {
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    // While it is being folded, what was known before is near enough.
+    if let Some(lag) = app.sessions().lag() {
+        metrics.list_lag.set(lag);
+    }
+    if let Some(room) = host.room() {
+        metrics.disk_free_bytes.set(room.free);
+        metrics.disk_size_bytes.set(room.size);
+        metrics.data_bytes.set(room.data);
+    }
+    metrics.process.set(&host.usage(), host.started_ms());
 }
 
 /// `GET /version`.

@@ -47,10 +47,10 @@ pub(super) fn finish(mut response: Response, app: &App) -> Response {
 }
 
 /// The last fence: the answer to a request that met a defect.
-pub(super) fn panicked(payload: &(dyn Any + Send)) -> Response {
+pub(super) fn panicked(payload: &(dyn Any + Send), request_id: &str) -> Response {
     let text = payload.downcast_ref::<&str>().copied();
     let reason = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(reason, "a request failed by a defect");
+    tracing::error!(request_id, reason, "a request met a defect");
     Fail::new(Code::Internal, "the server failed on this request; it is in its log").into_response()
 }
 

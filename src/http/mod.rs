@@ -15,9 +15,12 @@ use axum::{
 };
 use futures_util::FutureExt;
 use tower::{Service, ServiceBuilder, service_fn};
+use tracing::Instrument as _;
 
+use self::seen::Seen;
 pub use self::{
     access::PUBLIC,
+    host::{Host, NoHost, Room},
     peer::{Peer, TrustedProxy},
     rates::{Allowance, RateLimits},
     state::App,
@@ -27,9 +30,11 @@ use crate::{log::StreamPath, wire::paths};
 mod access;
 mod body;
 mod cors;
+mod debug;
 mod error;
 mod extract;
 mod health;
+mod host;
 mod layers;
 mod native;
 mod pace;
@@ -37,7 +42,10 @@ mod params;
 pub mod peer;
 mod protocol;
 mod rates;
+mod ready;
 mod rejected;
+mod route;
+mod seen;
 mod state;
 mod subscriptions;
 
@@ -49,10 +57,15 @@ pub fn service(
     let (router, cors) = (router(Arc::clone(&app)), cors::layer(app.origins()));
     let answering = service_fn(move |request: Request| {
         let (app, router) = (Arc::clone(&app), router.clone());
+        let (seen, request) = Seen::of(request, app.log().metrics());
+        let span = seen.span(&request);
         async move {
-            let answered = AssertUnwindSafe(answer(&app, router, request)).catch_unwind().await;
-            let response = answered.unwrap_or_else(|panic| layers::panicked(&*panic));
-            Ok(layers::finish(response, &app))
+            // In one expression: a name of its own would keep the future twice.
+            let answered = AssertUnwindSafe(answer(&app, router, request).instrument(span.clone()))
+                .catch_unwind()
+                .await;
+            let response = answered.unwrap_or_else(|panic| layers::panicked(&*panic, seen.id()));
+            Ok(seen.finish(layers::finish(response, &app), &span, app.log().metrics()))
         }
     });
     ServiceBuilder::new().option_layer(cors).service(answering)
@@ -114,6 +127,7 @@ fn router(app: Arc<App>) -> Router {
         .route(paths::HEALTH, get(health::live))
         .route(paths::READY, get(health::ready))
         .route(paths::METRICS, get(health::metrics))
+        .route(paths::DEBUG, get(debug::debug))
         .route(paths::VERSION, get(health::version))
         .fallback(layers::no_such_route)
         .method_not_allowed_fallback(layers::no_such_method)

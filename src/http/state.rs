@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     access::{self, Owners},
     error::Fail,
+    host::{Host, NoHost},
     protocol::catch_up::Damaged,
     rates::{self, Limiter, Place, RateLimits},
 };
@@ -47,6 +48,8 @@ pub struct App {
     limiter: Option<Arc<Limiter>>,
     origins: Vec<String>,
     scheme: &'static str,
+    host: Arc<dyn Host>,
+    low_water: u64,
     damaged: Damaged,
     backups: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -75,6 +78,8 @@ impl App {
             limiter: None,
             origins: Vec::new(),
             scheme: "http",
+            host: Arc::new(NoHost),
+            low_water: limits::LOW_WATER_BYTES,
             damaged: Damaged::default(),
             backups: Arc::new(Semaphore::new(limits::BACKUPS_MAX)),
             stopping: CancellationToken::new(),
@@ -150,6 +155,30 @@ impl App {
     /// The limits on those who use it, where they are in force.
     pub(super) fn limiter(&self) -> Option<&Arc<Limiter>> {
         self.limiter.as_ref()
+    }
+
+    /// The same in a process that tells of itself.
+    #[must_use]
+    pub fn with_host(mut self, host: Arc<dyn Host>) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// The same with another mark: with fewer bytes free on its disk it is not ready.
+    #[must_use]
+    pub fn with_low_water(mut self, bytes: u64) -> Self {
+        self.low_water = bytes;
+        self
+    }
+
+    /// The process around it.
+    pub(super) fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    /// With fewer bytes free on its disk it is not ready.
+    pub(super) fn low_water(&self) -> u64 {
+        self.low_water
     }
 
     /// Origins whose pages may read and write.

@@ -3,9 +3,11 @@
 //! A write that the store refuses (another writer was first, or an earlier one failed) is
 //! decided again from what the store holds.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
+use futures_util::FutureExt as _;
 use serde::Deserialize;
+use tracing::Instrument as _;
 
 use super::{
     Append, AppendError, Appended, Inner, Log, NoStream, Offset, Refused, StreamGone, StreamPath,
@@ -39,7 +41,25 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; whatever it is, nothing was written, with the one exception that
     /// [`Refused::Poisoned`] names.
-    pub async fn append(&self, path: &StreamPath, append: Append) -> Result<Appended, AppendError> {
+    // Not `async`: a future around another one would hold what is appended twice.
+    pub fn append<'a>(
+        &'a self,
+        path: &'a StreamPath,
+        append: Append,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send + 'a {
+        let begun = Instant::now();
+        let span = tracing::debug_span!(
+            "append",
+            stream = path.as_str(),
+            records = append.records.len(),
+            bytes = size(&append),
+        );
+        self.append_now(path, append).instrument(span).inspect(move |_| {
+            self.inner.metrics.append_seconds.observe(begun.elapsed());
+        })
+    }
+
+    async fn append_now(&self, path: &StreamPath, append: Append) -> Result<Appended, AppendError> {
         admit::check(&append)?;
         let with_ids = has_ids(&append);
         for _ in 0..limits::DECIDE_AGAIN_MAX {

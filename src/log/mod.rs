@@ -148,6 +148,19 @@ impl Log {
         &self.inner.touched
     }
 
+    /// Streams that are kept open.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.inner.table.len()
+    }
+
+    /// The paths of the streams with the most readers, and how many those are: `max` at most, the
+    /// most first.
+    #[must_use]
+    pub fn most_read(&self, max: usize) -> Vec<(String, usize)> {
+        self.inner.table.most_read(max)
+    }
+
     /// How long records are kept where a stream does not say.
     #[must_use]
     pub fn retention(&self) -> Duration {

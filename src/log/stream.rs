@@ -167,6 +167,11 @@ impl OpenStream {
         self.closed.subscribe()
     }
 
+    /// Readers that follow it.
+    pub(super) fn readers(&self) -> usize {
+        self.closed.receiver_count()
+    }
+
     /// The close is durable.
     pub(super) fn set_closed(&self) {
         self.closed.send_replace(true);

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::{
     Inner, Log, ONE, Offset, Refused, StreamPath, meta::StreamMeta, retention, stream::OpenStream,
 };
@@ -17,7 +19,8 @@ pub async fn run(log: Log) {
     loop {
         log.clock().sleep(limits::SWEEP_EVERY).await;
         log.inner.table.trim();
-        if let Err(error) = log.sweep().await {
+        let sweep = log.sweep().instrument(tracing::info_span!("sweep"));
+        if let Err(error) = sweep.await {
             tracing::warn!(%error, "a sweep was not finished; the next one goes on");
         }
     }
@@ -33,10 +36,16 @@ impl Log {
         loop {
             let swept = self.sweep_step().await?;
             total += swept;
+            self.inner.metrics.swept_streams.inc_by(swept as u64);
             if swept < limits::SWEEP_STEP_STREAMS {
-                return Ok(total);
+                break;
             }
         }
+        self.inner.metrics.sweeps.inc();
+        if total > 0 {
+            tracing::debug!(streams = total, "swept");
+        }
+        Ok(total)
     }
 
     async fn sweep_step(&self) -> Result<usize, Refused> {

@@ -42,6 +42,23 @@ impl Table {
         }
     }
 
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.streams.read().len()
+    }
+
+    /// The streams with the most readers, and how many those are: `max` at most, the most first.
+    pub(super) fn most_read(&self, max: usize) -> Vec<(String, usize)> {
+        let streams = self.streams.read();
+        let readers = streams.values().map(|open| (open, open.readers()));
+        let mut read: Vec<_> = readers.filter(|(_, readers)| *readers > 0).collect();
+        read.sort_by(|(a, most), (b, more)| {
+            more.cmp(most).then_with(|| a.path().as_str().cmp(b.path().as_str()))
+        });
+        read.truncate(max);
+        read.into_iter().map(|(open, readers)| (open.path().to_string(), readers)).collect()
+    }
+
     /// Lets go of the streams that nobody holds.
     pub(super) fn trim(&self) {
         self.streams.write().retain(|_, open| Arc::strong_count(open) > 1);

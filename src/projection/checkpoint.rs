@@ -77,7 +77,9 @@ pub(super) async fn save(
     let newest = Saved { offset: offset.0, slot, parts, crc };
     let head = Head { form: *FORMS.end(), newest, before: before.filter(|_| !replace) };
     let head = serde_json::to_vec(&head).unwrap_or_default();
-    log.save_checkpoint(path, HEAD, head.into()).await
+    log.save_checkpoint(path, HEAD, head.into()).await?;
+    log.metrics().checkpoints.inc();
+    Ok(())
 }
 
 fn part_name(slot: u32, number: usize) -> String {

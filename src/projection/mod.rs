@@ -13,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{
     order::{OrderFold, OrderView},
     order_check::OrderChecked,
+    room::Held,
     upkeep::{Checked, Differing, SaveFirst},
     views::{Pin, Views},
 };

@@ -122,6 +122,15 @@ impl<F: OrderFold> OrderView<F> {
         Ok(Some(show(&mut current.fold, current.position)))
     }
 
+    /// How many positions lie between the state and now; `None` while it is being folded, or was
+    /// never asked for.
+    #[must_use]
+    pub fn lag(&self) -> Option<u64> {
+        let tail = *self.log.watch_order().borrow();
+        let at = self.at.try_lock().ok()?;
+        at.as_ref().map(|at| tail.0.saturating_sub(at.position.0))
+    }
+
     /// Keeps the state caught up and saved; the server runs it as a task and stops it by dropping
     /// it. While records come in by the hundred thousand it waits: whoever asks is caught up then.
     pub async fn run(self) {

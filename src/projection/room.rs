@@ -9,17 +9,17 @@ use crate::limits;
 
 /// What is known of a state in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Held {
+pub struct Held {
     /// Its stream.
-    pub(super) path: Arc<str>,
+    pub path: Arc<str>,
     /// When it was looked at last, Unix milliseconds.
-    pub(super) used_ms: u64,
+    pub used_ms: u64,
     /// About how many bytes it has.
-    pub(super) bytes: usize,
+    pub bytes: usize,
     /// Somebody waits for it or folds it.
-    pub(super) is_busy: bool,
+    pub is_busy: bool,
     /// A reader is attached to it.
-    pub(super) is_pinned: bool,
+    pub is_pinned: bool,
 }
 
 /// Whether one more may be pinned.

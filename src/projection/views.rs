@@ -5,6 +5,7 @@
 //! to there that is kept is in it.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc,
@@ -195,6 +196,15 @@ impl<F: Fold> Views<F> {
     #[must_use]
     pub fn live(&self) -> usize {
         self.live.lock().len()
+    }
+
+    /// The largest states in memory, `max` at most, the largest first.
+    #[must_use]
+    pub fn largest(&self, max: usize) -> Vec<Held> {
+        let mut held = held(&self.live.lock());
+        held.sort_by_key(|held| Reverse(held.bytes));
+        held.truncate(max);
+        held
     }
 
     /// Lets go of what nobody has looked at for a while; the server runs it as a task and stops it

@@ -10,7 +10,14 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 pub use self::settings::Settings;
-use self::{listen::Acceptor, notify::Manager, tasks::Tasks, webhooks::Webhooks};
+use self::{
+    disk::{Disk, Folder, Probe},
+    host::Process,
+    listen::Acceptor,
+    notify::Manager,
+    tasks::Tasks,
+    webhooks::Webhooks,
+};
 use crate::{
     auth::Tokens,
     clock::{Clock, SystemClock},
@@ -24,6 +31,8 @@ use crate::{
 };
 
 mod asking;
+pub mod disk;
+mod host;
 pub mod listen;
 pub mod notify;
 pub mod offline;
@@ -134,8 +143,13 @@ async fn start_asking(
         Acceptor::bind(settings, tasks.clone(), clock, finish.clone(), abort.clone()).await?;
     let addr = acceptor.addr().context("asking where the server listens")?;
     let subscriptions = subscriptions(settings, &log, addr).await?;
-    let app = App::new(log.clone(), subscriptions.clone());
-    let app = app.with_origins(settings.cors_origins.clone()).with_scheme(settings.scheme());
+    let disk = watch_disk(settings, &log, &tasks).await?;
+    let host = Process { started_ms: log.clock().now_ms(), tasks: tasks.clone(), disk };
+    let app = App::new(log.clone(), subscriptions.clone())
+        .with_host(Arc::new(host))
+        .with_low_water(settings.low_water)
+        .with_origins(settings.cors_origins.clone())
+        .with_scheme(settings.scheme());
     let app = Arc::new(limited(settings, app.with_tokens(tokens.clone())));
     if let Some(known) = tokens {
         tasks.service("tokens", known.run(Arc::clone(log.clock())));
@@ -181,6 +195,17 @@ fn limited(settings: &Settings, app: App) -> App {
     } else {
         app
     }
+}
+
+/// The disk, looked at once before anybody asks, and then for ever.
+async fn watch_disk(settings: &Settings, log: &Log, tasks: &Tasks) -> anyhow::Result<Disk> {
+    let (disk, low_water) = (Disk::default(), settings.low_water);
+    let probe: Arc<dyn Probe> = Arc::new(Folder(settings.data_dir.clone()));
+    let (first, first_probe) = (disk.clone(), Arc::clone(&probe));
+    let looking = tokio::task::spawn_blocking(move || first.look(&*first_probe, low_water));
+    looking.await.context("looking at the disk")?;
+    tasks.service("disk", disk.clone().watch(probe, Arc::clone(log.clock()), low_water));
+    Ok(disk)
 }
 
 /// The subscriptions on the log, read before anybody asks for them.

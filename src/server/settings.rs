@@ -32,6 +32,10 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What of it is shown, as `tracing` filters are written.
     pub log_filter: String,
+    /// A line in the log for every request, though the filter asks for none.
+    pub access_log: bool,
+    /// With fewer bytes free on the disk of the data folder the server says that it is not ready.
+    pub low_water: u64,
     /// Origins whose pages may read and write, such as `https://app.example`; `*` is every origin.
     pub cors_origins: Vec<String>,
     /// The URL under which workers reach the server, such as `https://log.example`. Unless given it
@@ -143,6 +147,8 @@ impl Default for Settings {
             retention: limits::RETENTION_DEFAULT,
             log_format: LogFormat::default(),
             log_filter: "info".to_owned(),
+            access_log: false,
+            low_water: limits::LOW_WATER_BYTES,
             cors_origins: Vec::new(),
             public_url: None,
             webhook_localhost: None,

@@ -4,6 +4,7 @@
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -13,6 +14,8 @@ pub struct Tasks {
     services: TaskTracker,
     connections: TaskTracker,
     requests: TaskTracker,
+    /// The services that run.
+    names: Arc<Mutex<Vec<&'static str>>>,
     stop: CancellationToken,
     failed: watch::Sender<Option<Arc<str>>>,
 }
@@ -23,6 +26,7 @@ impl Default for Tasks {
             services: TaskTracker::new(),
             connections: TaskTracker::new(),
             requests: TaskTracker::new(),
+            names: Arc::default(),
             stop: CancellationToken::new(),
             failed: watch::Sender::new(None),
         }
@@ -38,8 +42,11 @@ impl Tasks {
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let (stop, failed) = (self.stop.clone(), self.failed.clone());
+        let names = Arc::clone(&self.names);
+        names.lock().push(name);
         let supervised = async move {
             let ended = stop.run_until_cancelled(AssertUnwindSafe(work).catch_unwind()).await;
+            names.lock().retain(|running| *running != name);
             let reason = match ended {
                 None | Some(Ok(Ok(()))) => return,
                 Some(Ok(Err(error))) => format!("{name} failed: {error:#}"),
@@ -81,6 +88,12 @@ impl Tasks {
         }
     }
 
+    /// The services that run, by name.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.names.lock().clone()
+    }
+
     /// Connections that are open.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -115,9 +128,11 @@ mod tests {
         tasks.service("done", async { Ok(()) });
         tasks.service("broken", async { anyhow::bail!("no") });
         assert_eq!(&*tasks.until_failed().await, "broken failed: no");
+        assert_eq!(tasks.names(), ["idle"]);
         tasks.service("worse", async { panic!("bang") });
         assert_eq!(&*tasks.until_failed().await, "broken failed: no");
         tasks.stop_services().await;
+        assert!(tasks.names().is_empty());
     }
 
     #[tokio::test]

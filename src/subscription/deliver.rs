@@ -210,7 +210,10 @@ impl Inner {
         let Some((wake_id, outcome)) = held.outcome.clone() else { return Ok(()) };
         let (state, now_ms) = (held.state(), self.now_ms());
         let event = match outcome {
-            Outcome::Arrived { is_done } => decide::arrived(state, &wake_id, is_done, now_ms),
+            Outcome::Arrived { is_done } => {
+                self.log.metrics().wakes_sent.inc();
+                decide::arrived(state, &wake_id, is_done, now_ms)
+            }
             Outcome::Missed { reason, lapsed } => {
                 let subscription = &*subscription.id;
                 tracing::debug!(subscription, %reason, "a wake did not arrive");

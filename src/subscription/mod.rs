@@ -125,6 +125,18 @@ impl Subscriptions {
         Ok(())
     }
 
+    /// How many there are, and how many of them have a wake under way.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let known = self.inner.known.read();
+        // One that is locked is being worked on.
+        let is_pending = |known: &Arc<Subscription>| match known.held.try_lock() {
+            Ok(held) => held.state().wake.is_some(),
+            Err(_) => true,
+        };
+        (known.len(), known.values().filter(|known| is_pending(known)).count())
+    }
+
     /// The public keys of the server, made where there are none yet.
     ///
     /// # Errors

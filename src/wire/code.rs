@@ -187,6 +187,8 @@ codes! {
     Stopping = "stopping", 503, again, "Stopping";
     /// The index or the disk could not be read.
     Unavailable = "unavailable", 503, again, "Unavailable";
+    /// Little room is left on the disk of the log.
+    DiskLow = "disk_low", 503, again, "Disk low";
     /// A flush failed: whether the request took place is known after the restart.
     Poisoned = "poisoned", 503, never, "Log stopped";
     /// The disk is full.

@@ -4,6 +4,7 @@
 pub mod bodies;
 pub mod code;
 pub mod commands;
+pub mod debug;
 pub mod paths;
 pub mod problem;
 pub mod protocol;
@@ -16,6 +17,8 @@ pub const SCROLLBACK_OFFSET: &str = "scrollback-offset";
 /// The header with the epoch of the stream that is read live, so that a client whose line breaks
 /// before the first `caught-up` still notices when the stream is made anew.
 pub const SCROLLBACK_EPOCH: &str = "scrollback-epoch";
+/// The header that names a request, in the answer and in the server's log.
+pub const REQUEST_ID: &str = "x-request-id";
 /// The content type of JSON bodies.
 pub const JSON: &str = "application/json";
 /// The content type of bodies with one JSON value a line.

@@ -8,6 +8,8 @@ pub const HEALTH: &str = "/healthz";
 pub const READY: &str = "/readyz";
 /// Counters in the `OpenMetrics` form.
 pub const METRICS: &str = "/metrics";
+/// What the server is busy with, for admins.
+pub const DEBUG: &str = "/debug";
 /// Name and version.
 pub const VERSION: &str = "/version";
 

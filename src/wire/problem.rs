@@ -68,6 +68,9 @@ pub struct Problem {
     /// The same as the protocol's subscription APIs say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ControlError>,
+    /// The request it is about, as the server's log names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl Problem {
@@ -96,6 +99,7 @@ impl Problem {
             reply: None,
             limit: None,
             error: None,
+            request_id: None,
         }
     }
 

@@ -58,6 +58,13 @@ pub(crate) async fn start_paused() -> Running {
     try_start(settings(), Arc::new(RuntimeClock(Instant::now()))).await.unwrap()
 }
 
+/// Sends a request that ends its connection, and reads the answer to its end.
+pub(crate) async fn exchange(server: &Running, request: &str) -> String {
+    let mut wire = Wire::to(server).await;
+    wire.send(request).await;
+    wire.rest().await
+}
+
 pub(crate) struct Wire(pub(crate) TcpStream);
 
 impl Wire {

@@ -18,8 +18,15 @@ use crate::limits;
 pub(super) fn run(shared: &Arc<Shared>) {
     loop {
         let Some(generation) = next(shared) else { return };
+        let streams = generation.dirty.len();
+        let _span = tracing::info_span!("compaction", streams).entered();
+        let begun = Instant::now();
         match compact(shared, &generation) {
-            Ok(()) => done(shared, &generation),
+            Ok(()) => {
+                done(shared, &generation);
+                shared.metrics.compaction_seconds.observe(begun.elapsed());
+                tracing::debug!(streams, took = ?begun.elapsed(), "compacted");
+            }
             Err(error) if error.is_full() => {
                 if !shared.folder.spend_reserve() {
                     tracing::warn!(%error, "no room to compact; appends are refused");

@@ -72,6 +72,7 @@ fn reclaim(shared: &Shared, number: u32) -> Result<(), RoundError> {
         // the file they point to gone.
         shared.index(|index| index.flush(&shared.index_folder()))?;
         shared.files.remove(number)?;
+        shared.metrics.reclaimed_files.inc();
         tracing::debug!(file = number, "block file reclaimed");
     } else {
         tracing::warn!(file = number, "a damaged block file is kept; run salvage");

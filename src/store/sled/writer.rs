@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     limits,
+    metrics::{Flush, Metrics},
     store::{Head, Offset, Position, StreamNo, WriteError},
 };
 
@@ -242,6 +243,9 @@ impl Writer {
             }
             self.rotate().map_err(|error| self.failed(&error))?;
         }
+        let payload = accepted.iter().map(|one| one.job.write.bytes() as u64).sum();
+        let _span =
+            tracing::debug_span!("flush", writes = accepted.len(), bytes = payload).entered();
         let begun = Instant::now();
         let first = accepted.first().map_or(0, |one| one.first.0);
         let writes = u32::try_from(accepted.len()).unwrap_or(u32::MAX);
@@ -254,7 +258,7 @@ impl Writer {
         });
         match committed {
             Ok(()) => {
-                shared.metrics.flush_seconds.observe(begun.elapsed().as_secs_f64());
+                note_flush(&shared.metrics, begun, accepted.len(), payload);
                 Ok(())
             }
             Err(CommitError::Write(error)) => Err(self.failed(&error)),
@@ -348,6 +352,18 @@ impl Writer {
     fn journal_bytes(&self) -> u64 {
         let frozen = self.shared.frozen.lock().generations.len() as u64;
         self.journal.used() + frozen * self.shared.folder.sizes.segment_bytes
+    }
+}
+
+/// Counts a flush, and says so where it kept writers waiting.
+fn note_flush(metrics: &Metrics, begun: Instant, writes: usize, bytes: u64) {
+    let ended = Instant::now();
+    let time = ended.duration_since(begun);
+    metrics.flush_seconds.observe(time.as_secs_f64());
+    metrics.flushes.note(Flush { ended, time, writes, bytes });
+    if time >= limits::SLOW_FLUSH {
+        metrics.slow_flushes.inc();
+        tracing::warn!(took = ?time, writes, bytes, "a slow flush: is the disk busy or worn?");
     }
 }
 
