@@ -112,6 +112,13 @@ pub(super) struct Serve {
     /// With fewer bytes free on the disk, `/readyz` says no [default: 268435456]
     #[arg(long, env = "SCROLLBACK_LOW_WATER", value_name = "BYTES")]
     low_water: Option<u64>,
+    /// Collector that spans are sent to over OTLP, such as <http://127.0.0.1:4318>; needs a program
+    /// built with the feature otlp
+    #[arg(long, env = "SCROLLBACK_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// What the server is called there [default: scrollback]
+    #[arg(long, env = "SCROLLBACK_OTLP_SERVICE", value_name = "NAME")]
+    otlp_service: Option<String>,
     /// Print the settings as a file would say them, and end
     #[arg(long)]
     print_config: bool,
@@ -144,6 +151,8 @@ impl Serve {
             log_filter: self.log_filter.unwrap_or(file.log_filter),
             access_log: self.access_log || file.access_log,
             low_water: self.low_water.unwrap_or(file.low_water),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint),
+            otlp_service: self.otlp_service.unwrap_or(file.otlp_service),
             public_url: self.public_url.or(file.public_url),
             webhook_localhost: self.webhook_localhost.or(file.webhook_localhost),
             tls_cert: self.tls_cert.or(file.tls_cert),
@@ -179,9 +188,11 @@ fn allowance(file: Allowance, requests: Option<u64>, bytes: Option<u64>) -> Allo
 }
 
 fn start(settings: Settings) -> Result<()> {
-    telemetry::install(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async { server::run(settings, server::signals()?).await })
+    let telemetry = telemetry::install(&settings, runtime.handle())?;
+    let ended = runtime.block_on(async { server::run(settings, server::signals()?).await });
+    telemetry.stop();
+    ended
 }
 
 fn read_file(path: &Path) -> Result<Settings> {

@@ -48,6 +48,8 @@ mod route;
 mod seen;
 mod state;
 mod subscriptions;
+#[cfg(feature = "otlp")]
+mod traceparent;
 
 /// The service that answers every request. A defect in a handler costs one request, not the
 /// connection's neighbours.

@@ -56,7 +56,7 @@ impl Seen {
 
     /// The span of what is done for it. Off, it costs a look at a flag.
     pub(super) fn span(&self, request: &Request) -> Span {
-        tracing::debug_span!(
+        let span = tracing::debug_span!(
             "request",
             otel.kind = "server",
             method = %self.method,
@@ -64,7 +64,10 @@ impl Seen {
             path = request.uri().path(),
             request_id = self.id(),
             status = Empty,
-        )
+        );
+        #[cfg(feature = "otlp")]
+        super::traceparent::join(&span, request.headers());
+        span
     }
 
     /// The id, which is visible ASCII.

@@ -37,6 +37,8 @@ pub mod listen;
 pub mod notify;
 pub mod offline;
 pub mod offline_list;
+#[cfg(feature = "otlp")]
+mod otlp;
 pub mod settings;
 pub mod tasks;
 pub mod telemetry;

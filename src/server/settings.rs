@@ -34,6 +34,12 @@ pub struct Settings {
     pub log_filter: String,
     /// A line in the log for every request, though the filter asks for none.
     pub access_log: bool,
+    /// The collector that spans are sent to over OTLP, such as `http://127.0.0.1:4318`. Only where
+    /// the program was built with the feature `otlp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+    /// What the server is called there.
+    pub otlp_service: String,
     /// With fewer bytes free on the disk of the data folder the server says that it is not ready.
     pub low_water: u64,
     /// Origins whose pages may read and write, such as `https://app.example`; `*` is every origin.
@@ -148,6 +154,8 @@ impl Default for Settings {
             log_format: LogFormat::default(),
             log_filter: "info".to_owned(),
             access_log: false,
+            otlp_endpoint: None,
+            otlp_service: "scrollback".to_owned(),
             low_water: limits::LOW_WATER_BYTES,
             cors_origins: Vec::new(),
             public_url: None,
@@ -212,6 +220,15 @@ pub enum SettingsError {
     /// Not file permissions.
     #[error("{0:?} are no permissions of a socket; write them in octal, such as 0600 or 0660")]
     SocketMode(String),
+    /// Nobody would send spans.
+    #[error(
+        "this program was built without OTLP; build it with `--features otlp`, or take \
+         `otlp_endpoint` away"
+    )]
+    NoOtlp,
+    /// Not a collector.
+    #[error("{0:?} is no collector; write its URL, such as http://127.0.0.1:4318")]
+    OtlpEndpoint(String),
     /// Not a span of time.
     #[error("{0:?} is not a span of time; write a number and ms, s, m, h, d or w, such as 30d")]
     Span(String),
@@ -236,7 +253,11 @@ impl Settings {
         if let Some(url) = self.public_url.as_ref().filter(|url| !is_base(url)) {
             return Err(SettingsError::PublicUrl(url.clone()));
         }
-        Ok(())
+        match &self.otlp_endpoint {
+            Some(_) if !cfg!(feature = "otlp") => Err(SettingsError::NoOtlp),
+            Some(url) if !is_base(url) => Err(SettingsError::OtlpEndpoint(url.clone())),
+            _ => Ok(()),
+        }
     }
 
     fn check_auth(&self) -> Result<(), SettingsError> {
@@ -423,6 +444,19 @@ mod tests {
             (Settings { insecure_no_auth: true, ..jwt() }, Err(SettingsError::AuthAndNone)),
         ] {
             assert_eq!(settings.check(), expected, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn a_collector_is_a_url_and_needs_a_program_that_can_send() {
+        let settings =
+            |url: &str| Settings { otlp_endpoint: Some(url.to_owned()), ..Settings::default() };
+        if cfg!(feature = "otlp") {
+            assert_eq!(settings("http://127.0.0.1:4318").check(), Ok(()));
+            let wrong = SettingsError::OtlpEndpoint("127.0.0.1:4318".to_owned());
+            assert_eq!(settings("127.0.0.1:4318").check(), Err(wrong));
+        } else {
+            assert_eq!(settings("http://127.0.0.1:4318").check(), Err(SettingsError::NoOtlp));
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal, stderr};
 
+use tokio::runtime::Handle;
 use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer,
@@ -20,16 +21,47 @@ use super::settings::{LogFormat, Settings};
 /// What a line for every request is called.
 const ACCESS: &str = "scrollback::access=debug";
 
-/// Installs the log for the process. A second installation changes nothing.
+/// What a process tells of itself beside its log.
+#[derive(Debug)]
+pub struct Telemetry {
+    #[cfg(feature = "otlp")]
+    exporter: Option<super::otlp::Exporter>,
+}
+
+impl Telemetry {
+    /// Sends what is left to send, within a bound. Never from a thread of the runtime, which it
+    /// needs.
+    pub fn stop(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
+        }
+    }
+}
+
+/// Installs the log for the process, and sends spans over the runtime where the settings name a
+/// collector. A second installation changes nothing.
 ///
 /// # Errors
-/// The filter is not one.
-pub fn install(settings: &Settings) -> anyhow::Result<()> {
+/// The filter is not one, or the collector is none.
+#[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "spans need the runtime"))]
+pub fn install(settings: &Settings, runtime: &Handle) -> anyhow::Result<Telemetry> {
     let is_terminal = stderr().is_terminal();
     let lines = lines(settings, stderr, is_terminal)?;
+    #[cfg(feature = "otlp")]
+    let (spans, exporter) = match &settings.otlp_endpoint {
+        Some(endpoint) => Some(super::otlp::layer(settings, endpoint, runtime.clone())?).unzip(),
+        None => (None, None),
+    };
+    let subscriber = tracing_subscriber::registry();
+    #[cfg(feature = "otlp")]
+    let subscriber = subscriber.with(spans);
     // Somebody else's subscriber is as good as ours.
-    drop(tracing_subscriber::registry().with(lines).try_init());
-    Ok(())
+    drop(subscriber.with(lines).try_init());
+    Ok(Telemetry {
+        #[cfg(feature = "otlp")]
+        exporter,
+    })
 }
 
 /// The lines of the log, as the settings want them, for a place of the caller's.
@@ -64,7 +96,7 @@ where
 }
 
 /// Whether a line or a span is of this program.
-fn is_ours(metadata: &Metadata<'_>) -> bool {
+pub(super) fn is_ours(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     target == "scrollback" || target.starts_with("scrollback::")
 }
