@@ -40,7 +40,6 @@ pub const FIRST_OFFSET_MAX: u64 = OFFSET_MAX / 2;
 
 /// How long the last spans may take on their way to the collector, and any others: one that does
 /// not answer keeps no server from stopping.
-#[cfg(feature = "otlp")]
 pub const STOP_TRACES_WITHIN: Duration = Duration::from_secs(3);
 /// Entries in each list of `GET /debug`: the head is what shows where the load comes from.
 pub const DEBUG_ENTRIES_MAX: usize = 20;

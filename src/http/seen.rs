@@ -88,7 +88,7 @@ impl Seen {
             method = %self.method,
             route = self.route.template,
             status = status.as_u16(),
-            ms = time.as_secs_f64() * 1e3,
+            ms = (time.as_secs_f64() * 1e6).round() / 1e3,
             request_id = self.id(),
             "answered"
         );

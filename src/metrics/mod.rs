@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     encoding::text::{encode_eof, encode_registry},
-    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -184,8 +184,10 @@ impl Default for Metrics {
 impl Metrics {
     fn register_log(&mut self) {
         let r = &mut self.registry;
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        r.register("build", "What runs", build);
+        // A gauge, not an info: what reads the older text form does not know those.
+        let build = Family::<[(&str, &str); 1], Level>::default();
+        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        r.register("build_info", "What runs", build);
         r.register("appends", "Writes made durable", self.appends.clone());
         r.register("records", "Records made durable", self.records.clone());
         r.register("record_bytes", "Payload bytes made durable", self.record_bytes.clone());

@@ -16,11 +16,7 @@ async fn rendered() -> BTreeSet<(String, String)> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let named = types.map(|line| {
         let (name, kind) = line.split_once(' ').unwrap();
-        let suffix = match kind {
-            "counter" => "_total",
-            "info" => "_info",
-            _ => "",
-        };
+        let suffix = if kind == "counter" { "_total" } else { "" };
         (format!("{name}{suffix}"), kind.to_owned())
     });
     named.collect()
