@@ -292,3 +292,12 @@ async fn the_documentation_shows_these_answers() {
         assert!(document.contains(&format!("$S{uri}\"\n```\n\n```json\n{answer}\n")), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn the_end_of_time_is_a_time_too() {
+    let app = TestApp::new();
+    app.fill(2).await;
+    let now = app.get("/api/sessions/s/state").await.text();
+    let end = format!("/api/sessions/s/state?atTime={}", u64::MAX);
+    assert_eq!(app.get(&end).await.text(), now);
+}

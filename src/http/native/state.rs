@@ -51,7 +51,7 @@ async fn state(State(app): State<Arc<App>>, request: Request) -> Result<Response
     let names = names(&params)?;
     let at = match (params.offset("at")?, params.number("atTime", 0..=usize::MAX)?) {
         (Some(_), Some(_)) => return Err(wrong("atTime", "cannot stand beside `at`")),
-        (None, Some(ms)) => Some(app.log().seek(&path, ms as u64 + 1).await?),
+        (None, Some(ms)) => Some(app.log().seek(&path, (ms as u64).saturating_add(1)).await?),
         (at, None) => at,
     };
     let (body, offset) = match at {
