@@ -303,6 +303,37 @@ fn every_limit_says_why_and_is_used() {
 }
 
 #[test]
+fn every_route_has_its_name_among_those_that_are_documented() {
+    let all = sources(&["src"]);
+    let paths = all.iter().find(|source| source.name == "src/wire/paths.rs").expect("the paths");
+    let named = paths.raw.split("const NAMED").nth(1).and_then(|rest| rest.split("];").next());
+    let named = named.expect("NAMED in src/wire/paths.rs");
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for (line, text) in (1..).zip(paths.raw.lines()) {
+        let name = text.strip_prefix("pub const ").and_then(|rest| rest.split_once(": &str = \"/"));
+        if let Some((name, _)) = name.filter(|(name, _)| !is_word(named, name)) {
+            wrong.push(format!("src/wire/paths.rs:{line}: {name} is not in NAMED"));
+        }
+    }
+    for source in all.iter().filter(|source| source.name.starts_with("src/http/")) {
+        for (at, _) in source.raw.match_indices(".route(") {
+            let given = source.raw.get(at + ".route(".len()..).unwrap_or_default().trim_start();
+            count += 1;
+            // `path` is one of the views, which are listed with their paths.
+            if !given.starts_with("paths::") && !given.starts_with("path,") {
+                let line = source.raw.get(..at).unwrap_or_default().lines().count();
+                wrong.push(format!(
+                    "{}:{line}: a route that src/wire/paths.rs has not",
+                    source.name
+                ));
+            }
+        }
+    }
+    assert!(count > 40, "only {count} routes were found");
+    none("routes that the document of the interface cannot know", &wrong);
+}
+
+#[test]
 fn every_dependency_has_its_reason_on_its_line() {
     let text = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
     let (mut wrong, mut section, mut count) = (Vec::new(), String::new(), 0);

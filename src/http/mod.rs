@@ -37,6 +37,7 @@ mod health;
 mod host;
 mod layers;
 mod native;
+mod openapi;
 mod pace;
 mod params;
 pub mod peer;
@@ -131,6 +132,7 @@ fn router(app: Arc<App>) -> Router {
         .route(paths::METRICS, get(health::metrics))
         .route(paths::DEBUG, get(debug::debug))
         .route(paths::VERSION, get(health::version))
+        .route(paths::OPENAPI, get(openapi::show))
         .fallback(layers::no_such_route)
         .method_not_allowed_fallback(layers::no_such_method)
         .with_state(app)

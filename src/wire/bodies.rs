@@ -13,6 +13,7 @@ fn is_false(flag: &bool) -> bool {
 
 /// The answer to one appended event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AppendAnswer {
     /// Always true.
@@ -20,6 +21,7 @@ pub struct AppendAnswer {
     /// Its offset.
     pub offset: u64,
     /// Its id.
+    #[cfg_attr(feature = "server", schema(value_type = String))]
     pub id: Arc<str>,
     /// It was there before, by its id: nothing was written.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -28,6 +30,7 @@ pub struct AppendAnswer {
 
 /// The answer to an array of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAnswer {
     /// Always true.
@@ -46,6 +49,7 @@ pub struct BatchAnswer {
 
 /// The answer to an NDJSON body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NdjsonAnswer {
     /// Always true.
@@ -62,6 +66,7 @@ pub struct NdjsonAnswer {
 
 /// The answer to a write that has no event of its own: closing, deleting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OffsetAnswer {
     /// Always true.
@@ -72,9 +77,11 @@ pub struct OffsetAnswer {
 
 /// A page of events.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EventsAnswer {
     /// The events, each in the envelope with its offset.
+    #[cfg_attr(feature = "server", schema(value_type = Vec<Object>))]
     pub events: Vec<Box<RawValue>>,
     /// The `fromOffset` of the next page.
     pub next_offset: u64,
@@ -88,6 +95,7 @@ pub struct EventsAnswer {
 
 /// What changed in a state between two offsets.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StateDiffAnswer {
     /// The offset of the state before.
@@ -95,11 +103,13 @@ pub struct StateDiffAnswer {
     /// The offset of the state after.
     pub to: u64,
     /// A JSON Patch (RFC 6902) that makes the one out of the other.
+    #[cfg_attr(feature = "server", schema(value_type = serde_json::Value))]
     pub patch: Box<RawValue>,
 }
 
 /// Which event set a value.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BlameAnswer {
     /// The offset at which the value was looked at.
@@ -107,6 +117,7 @@ pub struct BlameAnswer {
     /// The place.
     pub pointer: String,
     /// What stands there.
+    #[cfg_attr(feature = "server", schema(value_type = serde_json::Value))]
     pub value: Box<RawValue>,
     /// The offset of the event; null where it lies before those that were looked at.
     pub offset: Option<u64>,
@@ -118,6 +129,7 @@ pub struct BlameAnswer {
     /// When it says it happened, Unix milliseconds.
     pub timestamp: Option<u64>,
     /// Who wrote it, where it says so.
+    #[cfg_attr(feature = "server", schema(value_type = Option<serde_json::Value>))]
     pub actor: Option<Box<RawValue>>,
     /// Events that were looked at: those after this offset.
     pub scanned_from: u64,
@@ -128,6 +140,7 @@ pub struct BlameAnswer {
 
 /// A stream as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StreamBody {
     /// Its path.
@@ -152,6 +165,7 @@ pub struct StreamBody {
 
 /// The answer to a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StreamsAnswer {
     /// The streams, in path order.
@@ -162,6 +176,7 @@ pub struct StreamsAnswer {
 
 /// The body of a creation. All of it is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateStream {
     /// Media type of its records; JSON unless given.
@@ -178,6 +193,7 @@ pub struct CreateStream {
 
 /// The answer of `/healthz` and `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HealthAnswer {
     /// Always true; what is not well is a problem.
@@ -186,6 +202,7 @@ pub struct HealthAnswer {
 
 /// The answer of `/version`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VersionAnswer {
     /// `scrollback`.
@@ -196,6 +213,7 @@ pub struct VersionAnswer {
 
 /// The data of the SSE events `caught-up` and `heartbeat`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlaceData {
     /// Everything up to here has been sent, or was filtered out.
@@ -210,6 +228,7 @@ pub struct PlaceData {
 
 /// Why a live read does not go on where it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum ResetReason {
     /// The records are no longer kept.
@@ -224,6 +243,7 @@ pub enum ResetReason {
 
 /// The data of the SSE event `reset`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ResetData {
     /// Why.
@@ -238,6 +258,7 @@ pub struct ResetData {
 
 /// The data of the SSE event `reset` of a live read of several streams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelsReset {
     /// Why: `trimmed` or `beyond`.
@@ -250,6 +271,7 @@ pub struct ChannelsReset {
 
 /// Why a live read has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum EndReason {
     /// The stream is closed and read to its end.
@@ -271,6 +293,7 @@ pub enum EndReason {
 
 /// The data of the SSE event `end`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EndData {
     /// Why.
@@ -281,8 +304,10 @@ pub struct EndData {
 
 /// `GET /api/sessions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SessionsAnswer {
     /// The sessions, the newest first.
+    #[cfg_attr(feature = "server", schema(value_type = Vec<Object>))]
     pub sessions: Vec<serde_json::Map<String, serde_json::Value>>,
     /// The `cursor` of the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

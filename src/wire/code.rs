@@ -195,6 +195,22 @@ codes! {
     DiskFull = "disk_full", 507, again, "Disk full";
 }
 
+// By hand: the derive does not see names that a macro hands on.
+#[cfg(feature = "server")]
+impl utoipa::PartialSchema for Code {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let names = Self::ALL.iter().map(|code| code.as_str());
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .description(Some("What went wrong, for programs."))
+            .enum_values(Some(names))
+            .into()
+    }
+}
+
+#[cfg(feature = "server")]
+impl utoipa::ToSchema for Code {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

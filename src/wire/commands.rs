@@ -15,6 +15,7 @@ macro_rules! bodies {
             $(#[$doc])*
             #[skip_serializing_none]
             #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+            #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
             #[serde(rename_all = "camelCase")]
             pub struct $name {
                 $($(#[$about])* pub $field: Option<$type>,)*
@@ -200,6 +201,7 @@ bodies! {
 /// The answer to every command.
 #[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandAnswer {
     /// Always true.

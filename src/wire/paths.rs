@@ -12,6 +12,8 @@ pub const METRICS: &str = "/metrics";
 pub const DEBUG: &str = "/debug";
 /// Name and version.
 pub const VERSION: &str = "/version";
+/// The document of this interface.
+pub const OPENAPI: &str = "/openapi.json";
 
 /// The listing of streams; `POST` with `sessionId` appends to a session.
 pub const STREAMS: &str = "/api/streams";
@@ -121,6 +123,66 @@ pub const TURN_CHUNKS: &str = "/api/sessions/{id}/turns/{turnId}/chunks";
 pub const TURN_COMPLETE: &str = "/api/sessions/{id}/turns/{turnId}/complete";
 /// Ends a turn with an error.
 pub const TURN_FAIL: &str = "/api/sessions/{id}/turns/{turnId}/fail";
+
+/// Every route above but [`VIEWS`]: the router and the document of the interface are held against it.
+const NAMED: &[&str] = &[
+    ROOT,
+    HEALTH,
+    READY,
+    METRICS,
+    VERSION,
+    OPENAPI,
+    STREAMS,
+    STREAM,
+    PROTOCOL_STREAM,
+    SUBSCRIPTION,
+    SUBSCRIPTION_STREAMS,
+    SUBSCRIPTION_MEMBER,
+    SUBSCRIPTION_CALLBACK,
+    SUBSCRIPTION_CLAIM,
+    SUBSCRIPTION_ACK,
+    SUBSCRIPTION_RELEASE,
+    JWKS,
+    CONTROL_REST,
+    CONTROL,
+    BACKUP,
+    CLOSE,
+    EVENTS,
+    FOLLOW,
+    CHANNELS,
+    BUS,
+    CHANNEL,
+    SESSION_EVENTS,
+    SESSION_STREAM,
+    STATE,
+    STATE_DIFF,
+    BLAME,
+    MESSAGES,
+    MESSAGE,
+    TOOL_CALLS,
+    PERMISSIONS,
+    CHAT_MESSAGES,
+    CHAT_DIFF,
+    CHAT_TASKS,
+    SESSIONS,
+    SESSION,
+    SESSION_END,
+    SESSION_READY,
+    SESSION_MESSAGES,
+    SESSION_INTERRUPT,
+    SESSION_QUEUED,
+    SESSION_PRESENCE,
+    SESSION_TERMINAL_INPUT,
+    SESSION_PERMISSION_REPLY,
+    TURN_CHUNKS,
+    TURN_COMPLETE,
+    TURN_FAIL,
+];
+
+/// Every route of the router, some of them twice.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    NAMED.iter().copied().chain(VIEWS.map(|(path, _)| path))
+}
 
 /// The session whose events a path names, where nothing in it has to be decoded.
 #[must_use]

@@ -8,12 +8,15 @@ use super::{code::Code, subscription::ControlError};
 
 /// An error as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// `urn:scrollback:problem:` and the code.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "server", schema(value_type = String))]
     pub kind: Cow<'static, str>,
     /// The kind of problem in a few words.
+    #[cfg_attr(feature = "server", schema(value_type = String))]
     pub title: Cow<'static, str>,
     /// The HTTP status.
     pub status: u16,

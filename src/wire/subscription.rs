@@ -14,6 +14,7 @@ pub const JWKS: &str = "application/jwk-set+json";
 
 /// `PUT …/__ds/subscriptions/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct PutSubscription {
     /// `webhook` or `pull-wake`.
     #[serde(rename = "type")]
@@ -36,7 +37,9 @@ pub struct PutSubscription {
 
 /// How workers are woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "server", schema(as = SubscriptionKind))]
 pub enum Kind {
     /// They are called.
     Webhook,
@@ -46,6 +49,7 @@ pub enum Kind {
 
 /// A webhook in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Webhook {
     /// Its address.
     pub url: String,
@@ -53,6 +57,7 @@ pub struct Webhook {
 
 /// `POST …/streams`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct AddStreams {
     /// Paths.
     pub streams: Vec<String>,
@@ -60,6 +65,7 @@ pub struct AddStreams {
 
 /// `POST …/claim`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Claim {
     /// Name of the worker.
     pub worker: String,
@@ -67,6 +73,7 @@ pub struct Claim {
 
 /// `POST …/callback`, `…/ack` and `…/release`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct AboutWake {
     /// The wake.
     pub wake_id: String,
@@ -82,6 +89,7 @@ pub struct AboutWake {
 
 /// One acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Ack {
     /// The stream's path.
     #[serde(alias = "path")]
@@ -92,6 +100,7 @@ pub struct Ack {
 
 /// A subscription, answered.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SubscriptionBody<'a> {
     /// Its name.
     pub id: &'a str,
@@ -120,6 +129,7 @@ pub struct SubscriptionBody<'a> {
 
 /// A webhook, answered.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct WebhookBody<'a> {
     /// Its address.
     pub url: &'a str,
@@ -129,6 +139,7 @@ pub struct WebhookBody<'a> {
 
 /// How requests are signed.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Signing<'a> {
     /// `ed25519`.
     pub alg: &'static str,
@@ -140,8 +151,10 @@ pub struct Signing<'a> {
 
 /// A stream that a subscription follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Followed {
     /// Its path.
+    #[cfg_attr(feature = "server", schema(value_type = String))]
     pub path: Arc<str>,
     /// Why it is followed; by name wins.
     pub link_type: LinkType,
@@ -157,6 +170,7 @@ pub struct Followed {
 
 /// Why a stream is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LinkType {
     /// The pattern stands for it.
@@ -167,6 +181,7 @@ pub enum LinkType {
 
 /// What a webhook is sent.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct WakeBody<'a> {
     /// The subscription.
     pub subscription_id: &'a str,
@@ -210,6 +225,7 @@ pub struct WakeRecord<'a> {
 
 /// The answer to a claim.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Claimed {
     /// The wake.
     pub wake_id: String,
@@ -225,6 +241,7 @@ pub struct Claimed {
 
 /// The answer to an acknowledgement.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Acked {
     /// True.
     pub ok: bool,
@@ -234,6 +251,7 @@ pub struct Acked {
 
 /// An error of the subscription APIs (protocol, sections 7.1 and 7.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ControlError {
     /// What went wrong, for programs.
     pub code: String,

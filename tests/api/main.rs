@@ -26,6 +26,7 @@ mod list;
 mod message;
 mod metrics;
 mod ndjson;
+mod openapi;
 mod projections;
 mod protocol;
 mod reading;

@@ -172,7 +172,8 @@ fn unless_known(mut response: Response, asked: &HeaderMap) -> Response {
     response
 }
 
-fn matches_tag(asked: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+/// Whether the client has what the tag stands for.
+pub(in crate::http) fn matches_tag(asked: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
     let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else { return false };
     let tags = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = tags.flat_map(|value| value.split(',')).map(str::trim);

@@ -1,0 +1,75 @@
+//! The document of what operators ask.
+
+use serde_json::json;
+use utoipa::openapi::{HttpMethod::Get, Type};
+
+use super::{
+    operation::{Op, header},
+    schemas,
+};
+use crate::wire::{
+    self,
+    bodies::{HealthAnswer, VersionAnswer},
+    code::Code,
+    paths,
+};
+
+pub(super) const TAG: &str = "server";
+pub(super) const ABOUT: &str = "How the server is, and all that it holds.";
+
+pub(super) fn operations() -> Vec<Op> {
+    let plain = || schemas::bare(Type::String);
+    let tag = || schemas::line();
+    vec![
+        Op::new(Get, paths::ROOT, "root", "A page that says where to go")
+            .answers_in(200, "text/plain", plain(), "Text for people.")
+            .public(),
+        Op::new(Get, paths::HEALTH, "health", "Whether the process answers")
+            .answers::<HealthAnswer>(200, "It does.")
+            .public(),
+        Op::new(Get, paths::READY, "ready", "Whether the server takes reads and writes")
+            .answers::<HealthAnswer>(200, "It does.")
+            .fails(&[&[Code::Stopping, Code::Poisoned]])
+            .public(),
+        Op::new(Get, paths::METRICS, "metrics", "Counters").answers_in(
+            200,
+            OPENMETRICS,
+            plain(),
+            "Counters in the OpenMetrics text form.",
+        ),
+        Op::new(Get, paths::VERSION, "version", "Name and version")
+            .answers::<VersionAnswer>(200, "Name and version of the server.")
+            .public(),
+        Op::new(Get, paths::OPENAPI, "openapi", "This document")
+            .takes([header(
+                "If-None-Match",
+                schemas::line(),
+                "The `ETag` of the one that is known.",
+            )])
+            .answers_in(200, wire::JSON, document(), "The interface, as OpenAPI 3.1.")
+            .with_headers(200, &[("ETag", "Of this document.", tag)])
+            .answers_empty(304, "It is the one that is known.")
+            .public(),
+        Op::new(Get, paths::BACKUP, "backup", "Everything the server holds")
+            .says(
+                "The state at one commit, while writers go on. It ends with a seal; an answer \
+                 without one is no backup, and `scrollback restore` tells (`docs/backup.md`).",
+            )
+            .answers_in(200, wire::BACKUP, plain(), "The backup.")
+            .with_headers(200, &[("Content-Disposition", "A name for the file.", tag)])
+            .fails(&[&[Code::BackupRunning, Code::Stopping, Code::Unavailable]]),
+    ]
+}
+
+/// The media type of `/metrics`, without its parameters.
+const OPENMETRICS: &str = "application/openmetrics-text";
+
+fn document() -> utoipa::openapi::schema::Object {
+    let version = schemas::form(r"^3\.1\.");
+    let mut document = utoipa::openapi::schema::Object::new();
+    document.description = Some("A document of OpenAPI 3.1.".to_owned());
+    document.properties.insert("openapi".to_owned(), version.into());
+    document.required.push("openapi".to_owned());
+    document.examples.push(json!({ "openapi": "3.1.0" }));
+    document
+}
