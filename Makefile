@@ -3,7 +3,7 @@
 # Not `advisories`: their database is not in a registry, and CI reaches nothing else.
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 
-.PHONY: run demo test fuzz soak soak-minute bench hostile fmt fmt-check lint lint-client lint-otlp test-otlp doc conformance clients deny ci
+.PHONY: run demo test fuzz soak soak-minute bench hostile fmt fmt-check lint lint-client lint-otlp test-otlp doc conformance clients schemathesis deny ci
 
 run:       ; cargo run --release -- serve --data-dir data
 demo:      ; cargo run --release -- demo
@@ -26,6 +26,7 @@ test-otlp: ; cargo test --features otlp --test otlp
 doc:       ; RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 conformance: ; tests/conformance/run.sh
 clients:   ; cargo build --bin scrollback && tests/clients/run.sh
+schemathesis: ; cargo build --bin scrollback && tests/schemathesis/run.sh
 deny: $(DENY) ; $(DENY) check licenses bans sources
 target/tools/bin/cargo-deny: ; cargo install cargo-deny --version 0.20.2 --locked --root target/tools
-ci:        fmt-check lint lint-client lint-otlp test test-otlp soak-minute conformance clients doc deny
+ci:        fmt-check lint lint-client lint-otlp test test-otlp soak-minute conformance clients schemathesis doc deny
