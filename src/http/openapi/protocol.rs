@@ -156,7 +156,7 @@ fn read() -> Op {
             query("live", words(&["long-poll", "sse"]), "Wait for what comes."),
             query("cursor", number(), "The `Stream-Cursor` of the answer before."),
             header("If-None-Match", line(), "The `ETag` of the page that is known."),
-            header("Last-Event-ID", form("^([0-9]{16})?$"), "With `live=sse`: wins over `offset`."),
+            header("Last-Event-ID", line(), "With `live=sse`: an offset of this server, which wins over `offset`. Not looked at without."),
         ])
         .answers_in(200, "*/*", any(), page)
         .answers_in(200, wire::JSON, bare(Type::Array), page)
