@@ -5,10 +5,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
 
-use super::{App, error::Fail, extract::json};
+use super::{App, access, error::Fail, extract::json};
 use crate::{
+    auth::Right,
     limits,
     metrics::Flush,
     projection::Held,
@@ -16,7 +20,8 @@ use crate::{
 };
 
 /// `GET /debug`.
-pub(super) async fn debug(State(app): State<Arc<App>>) -> Result<Response, Fail> {
+pub(super) async fn debug(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
+    access::server(&app, &access::of(request.extensions()), Right::Admin, "debug")?;
     json(&answer(&app, Instant::now()))
 }
 

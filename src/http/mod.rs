@@ -81,7 +81,7 @@ async fn answer(app: &App, mut router: Router, mut request: Request) -> Response
     if let Err(over) = rates::admit(app, &mut request).await {
         return rates::refused(app, over, request).await;
     }
-    if let Some(fail) = access::stranger(&request) {
+    if let Some(fail) = access::stranger(app, &request) {
         return fail.into_response();
     }
     let path = request.uri().path();

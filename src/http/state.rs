@@ -223,7 +223,7 @@ impl App {
         access: &Access,
     ) -> Result<Done, Fail> {
         match self.executor.run(session, command, &self.ids, access::by(access)).await {
-            Err(CommandError::NotTheirs) => Err(access::hidden(session)),
+            Err(CommandError::NotTheirs) => Err(access::hidden(self, session)),
             done => Ok(done?),
         }
     }

@@ -43,12 +43,8 @@ reasons! {
     Denied by "reason" {
         /// It came without a token.
         Missing = "missing",
-        /// Its token is none, or none of ours.
-        Unknown = "unknown",
-        /// Its token is over, or not valid yet.
-        Expired = "expired",
-        /// Its token was taken back.
-        Revoked = "revoked",
+        /// Its token is none of ours, or not any more; nobody is told which.
+        Invalid = "invalid",
         /// Its token waits for the approval of an admin.
         Unapproved = "unapproved",
         /// What it asks for may be read and not written, or is for admins.
@@ -69,7 +65,7 @@ reasons! {
         Readers = "readers",
         /// Streams made by a token or an address.
         Streams = "streams",
-        /// Connections of an address.
-        Connections = "connections",
+        /// Wrong tokens from an address.
+        FailedAuth = "failed_auth",
     }
 }

@@ -150,12 +150,12 @@ async fn nobody_makes_more_series_by_asking_for_what_is_not_there() {
 async fn refusals_are_there_by_their_reasons_from_the_first_look_on() {
     let app = TestApp::new();
     let metrics = app.app.log().metrics();
-    metrics.deny(Denied::Expired);
+    metrics.deny(Denied::Invalid);
     metrics.limit(Limited::Bytes);
     metrics.limit(Limited::Bytes);
     let text = app.get("/metrics").await.text();
     for line in [
-        r#"scrollback_auth_denied_total{reason="expired"} 1"#,
+        r#"scrollback_auth_denied_total{reason="invalid"} 1"#,
         r#"scrollback_auth_denied_total{reason="missing"} 0"#,
         r#"scrollback_rate_limited_total{what="bytes"} 2"#,
         r#"scrollback_rate_limited_total{what="requests"} 0"#,

@@ -21,6 +21,7 @@ use super::{App, error::Fail};
 use crate::{
     auth::{Access, Denied, Grant, Right, Rights, Verdict},
     log::{NoStream, StreamPath},
+    metrics::Denied as Counted,
     session::{By, claims},
     subscription::SubscriptionError,
     wire::{code::Code, paths},
@@ -43,10 +44,10 @@ pub(super) fn note(app: &App, request: &mut Request) {
 }
 
 /// The answer to somebody whom the server does not know and who asks for what is not public.
-pub(super) fn stranger(request: &Request) -> Option<Fail> {
+pub(super) fn stranger(app: &App, request: &Request) -> Option<Fail> {
     match request.extensions().get::<Access>() {
         Some(Access::Nobody(denied)) if !is_public(request.method(), request.uri().path()) => {
-            Some(unauthenticated(*denied))
+            Some(unauthenticated(app, *denied))
         }
         _ => None,
     }
@@ -54,7 +55,7 @@ pub(super) fn stranger(request: &Request) -> Option<Fail> {
 
 /// What everyone may ask, on a server that wants to know who asks.
 pub const PUBLIC: [&str; 6] =
-    [paths::ROOT, paths::HEALTH, paths::READY, paths::VERSION, paths::JWKS, "/openapi.json"];
+    [paths::ROOT, paths::HEALTH, paths::READY, paths::VERSION, paths::JWKS, paths::OPENAPI];
 
 /// The workers of subscriptions show the token that came with their wake, which is none of ours.
 fn is_public(method: &Method, path: &str) -> bool {
@@ -92,9 +93,9 @@ async fn look(app: &App, access: &Access, right: Right, path: &StreamPath) -> Re
         return Ok(());
     }
     if right != Right::Read && may(app, access, Right::Read, path.as_str()).await? {
-        return Err(may_not(right, path.as_str()));
+        return Err(may_not(app, right, path.as_str()));
     }
-    Err(hidden(path))
+    Err(hidden(app, path))
 }
 
 /// Whether this may be done with something of the server's own, such as `metrics`. That it is
@@ -105,7 +106,7 @@ pub(super) fn server(app: &App, access: &Access, right: Right, name: &str) -> Re
     }
     known(app, access)?;
     let path = format!("__server/{name}");
-    if access.may(right, &path) == Verdict::Yes { Ok(()) } else { Err(may_not(right, &path)) }
+    if access.may(right, &path) == Verdict::Yes { Ok(()) } else { Err(may_not(app, right, &path)) }
 }
 
 /// Whether this may be done with a subscription. One that may not be seen is one that is not there.
@@ -119,7 +120,7 @@ pub(super) fn subscription(app: &App, access: &Access, right: Right, id: &str) -
         return Ok(());
     }
     if access.may(Right::Read, &path) == Verdict::Yes {
-        return Err(may_not(right, &path));
+        return Err(may_not(app, right, &path));
     }
     Err(SubscriptionError::NotFound(id.to_owned()).into())
 }
@@ -127,8 +128,10 @@ pub(super) fn subscription(app: &App, access: &Access, right: Right, id: &str) -
 /// Somebody whose token holds still: it may have ended while they sent their body.
 fn known(app: &App, access: &Access) -> Result<(), Fail> {
     match access {
-        Access::Nobody(denied) => Err(unauthenticated(*denied)),
-        Access::Holder(grant) if has_ended(app, grant) => Err(unauthenticated(Denied::Invalid)),
+        Access::Nobody(denied) => Err(unauthenticated(app, *denied)),
+        Access::Holder(grant) if has_ended(app, grant) => {
+            Err(unauthenticated(app, Denied::Invalid))
+        }
         Access::Everyone | Access::Holder(_) => Ok(()),
     }
 }
@@ -224,7 +227,8 @@ pub(super) fn not_another_s_worker() -> Fail {
     Fail::new(Code::Forbidden, message)
 }
 
-fn may_not(right: Right, path: &str) -> Fail {
+fn may_not(app: &App, right: Right, path: &str) -> Fail {
+    app.log().metrics().deny(Counted::Forbidden);
     let right = right.as_str();
     let message =
         format!("the token may not {right} {path}; ask for a scope such as {right}:{path}");
@@ -232,12 +236,18 @@ fn may_not(right: Right, path: &str) -> Fail {
 }
 
 /// The answer that a stream gets that is not there.
-pub(super) fn hidden(path: &StreamPath) -> Fail {
+pub(super) fn hidden(app: &App, path: &StreamPath) -> Fail {
+    app.log().metrics().deny(Counted::Hidden);
     NoStream { path: path.clone() }.into()
 }
 
 /// Nobody is told why a token opens nothing, but for what they can do about it.
-fn unauthenticated(denied: Denied) -> Fail {
+fn unauthenticated(app: &App, denied: Denied) -> Fail {
+    app.log().metrics().deny(match denied {
+        Denied::Missing => Counted::Missing,
+        Denied::Invalid => Counted::Invalid,
+        Denied::NotApproved => Counted::Unapproved,
+    });
     Fail::new(Code::Unauthenticated, denied.to_string())
         .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }

@@ -270,7 +270,10 @@ pub(super) fn seat(
 ) -> Result<Option<Place>, super::error::Fail> {
     let Some(limiter) = app.limiter() else { return Ok(None) };
     let place = limiter.reader(Sender::of(extensions));
-    place.map(Some).map_err(|over| over.fail(limiter))
+    place.map(Some).map_err(|over| {
+        app.log().metrics().limit(over.limit.into());
+        over.fail(limiter)
+    })
 }
 
 #[cfg(test)]

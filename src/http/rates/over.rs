@@ -1,15 +1,17 @@
 //! What is said to who is over a limit: which one, whose, and when to come again.
 
+use std::time::Duration;
+
 use axum::{
     extract::Request,
     http::{HeaderValue, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
-use std::time::Duration;
 
 use super::{Limiter, table::Counted};
 use crate::{
     http::{App, body::Incoming, error::Fail},
+    metrics::Limited,
     wire::code::Code,
 };
 
@@ -46,6 +48,18 @@ impl From<Counted> for Limit {
             Counted::Bytes => Self::Bytes,
             Counted::Streams => Self::Streams,
             Counted::Failures => Self::FailedAuth,
+        }
+    }
+}
+
+impl From<Limit> for Limited {
+    fn from(limit: Limit) -> Self {
+        match limit {
+            Limit::Requests => Self::Requests,
+            Limit::Bytes => Self::Bytes,
+            Limit::Streams => Self::Streams,
+            Limit::Readers => Self::Readers,
+            Limit::FailedAuth => Self::FailedAuth,
         }
     }
 }
@@ -98,7 +112,7 @@ fn seconds(wait: Duration) -> u64 {
 /// client which is still sending gets to see the answer.
 pub(in crate::http) async fn refused(app: &App, over: Over, request: Request) -> Response {
     let Some(limiter) = app.limiter() else { return Response::default() };
-    app.log().metrics().rate_limited.inc();
+    app.log().metrics().limit(over.limit.into());
     Incoming::new(request.into_body(), &**app.log().clock()).leave().await;
     over.fail(limiter).into_response()
 }
