@@ -356,6 +356,11 @@ pub const RATE_STREAMS_BURST: Duration = Duration::from_secs(900);
 pub const RATE_FAILED_AUTH_PER_MINUTE: u64 = 60;
 /// … of which those of this time may come at once.
 pub const RATE_FAILED_AUTH_BURST: Duration = Duration::from_secs(30);
+/// Refusals of one token, or one address, in a second, before further ones are slow: who waits as
+/// long as it is told to sees few, and those who do not would have the server refuse all day …
+pub const RATE_REFUSALS_PER_SECOND: u64 = 20;
+/// … and how long such an answer takes: a connection gets one in this time.
+pub const RATE_REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// Addresses, tokens, and pairs of both, that are remembered, some 150 bytes each: 30 MiB where an
 /// attacker fills all three.
 pub const RATE_KEYS_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(65_535);

@@ -96,6 +96,17 @@ impl Limiter {
         Ok(())
     }
 
+    /// Counts a refusal, and says how long it takes where there were too many.
+    fn refusal(&self, sender: &Sender, now_ms: u64) -> Option<Duration> {
+        let mut held = self.held.lock();
+        let now = held.now(now_ms);
+        let over = held.room(sender, Counted::Refusals, now).is_err();
+        if !over {
+            held.take(sender, Counted::Refusals, now, 1);
+        }
+        over.then_some(limits::RATE_REFUSED_PAUSE)
+    }
+
     /// Counts bytes that have come in, and says how long to wait before more are taken in.
     fn bytes(&self, sender: &Sender, now_ms: u64, bytes: usize) -> Option<Duration> {
         let mut held = self.held.lock();

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Limiter, table::Counted};
+use super::{Limiter, Sender, table::Counted};
 use crate::{
     http::{App, body::Incoming, error::Fail},
     metrics::Limited,
@@ -44,7 +44,7 @@ pub(super) enum Whose {
 impl From<Counted> for Limit {
     fn from(counted: Counted) -> Self {
         match counted {
-            Counted::Requests => Self::Requests,
+            Counted::Requests | Counted::Refusals => Self::Requests,
             Counted::Bytes => Self::Bytes,
             Counted::Streams => Self::Streams,
             Counted::Failures => Self::FailedAuth,
@@ -108,12 +108,17 @@ fn seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-/// The answer to a request that is not let in. Its body is taken in up to a bound, so that a
+/// The answer to a request that is not let in. Who does not heed it gets it late: refusing would
+/// else be what the server does all day. Its body is taken in up to a bound, so that a
 /// client which is still sending gets to see the answer.
 pub(in crate::http) async fn refused(app: &App, over: Over, request: Request) -> Response {
     let Some(limiter) = app.limiter() else { return Response::default() };
     app.log().metrics().limit(over.limit.into());
-    Incoming::new(request.into_body(), &**app.log().clock()).leave().await;
+    let clock = app.log().clock();
+    if let Some(pause) = limiter.refusal(&Sender::of(request.extensions()), clock.now_ms()) {
+        clock.sleep(pause).await;
+    }
+    Incoming::new(request.into_body(), &**clock).leave().await;
     over.fail(limiter).into_response()
 }
 

@@ -44,6 +44,7 @@ pub(super) enum Counted {
     Bytes,
     Streams,
     Failures,
+    Refusals,
 }
 
 /// How fast one of them may go.
@@ -53,6 +54,7 @@ pub(super) struct Rates {
     bytes: Option<Rate>,
     streams: Option<Rate>,
     failures: Option<Rate>,
+    refusals: Option<Rate>,
 }
 
 impl Rates {
@@ -63,6 +65,7 @@ impl Rates {
             bytes: per(allowance.bytes_per_second, 1, limits::RATE_BURST),
             streams: per(allowance.streams_per_hour, 3_600, limits::RATE_STREAMS_BURST),
             failures: per(failures_per_minute, 60, limits::RATE_FAILED_AUTH_BURST),
+            refusals: per(limits::RATE_REFUSALS_PER_SECOND, 1, limits::RATE_BURST),
         }
     }
 
@@ -72,6 +75,7 @@ impl Rates {
             Counted::Bytes => self.bytes,
             Counted::Streams => self.streams,
             Counted::Failures => self.failures,
+            Counted::Refusals => self.refusals,
         }
     }
 }
@@ -83,6 +87,7 @@ struct Taken {
     bytes: Paid,
     streams: Paid,
     failures: Paid,
+    refusals: Paid,
 }
 
 impl Taken {
@@ -92,6 +97,7 @@ impl Taken {
             Counted::Bytes => &mut self.bytes,
             Counted::Streams => &mut self.streams,
             Counted::Failures => &mut self.failures,
+            Counted::Refusals => &mut self.refusals,
         }
     }
 }

@@ -115,6 +115,18 @@ fn who_shares_an_address_with_one_who_guesses_goes_on_and_newcomers_wait_for_a_s
 }
 
 #[test]
+fn who_does_not_wait_is_refused_slowly_and_who_does_at_once() {
+    let limiter = limiter(|limits| limits.address.requests_per_second = 1);
+    let (hasty, patient) = (sender(A, &Access::Everyone), sender(B, &Access::Everyone));
+    let slow = |now_ms| (0..1_000).filter(|_| limiter.refusal(&hasty, now_ms).is_some()).count();
+    assert_eq!(slow(NOW_MS), 900);
+    assert_eq!(slow(NOW_MS + 1_000), 980);
+    for second in 0..1_000 {
+        assert_eq!(limiter.refusal(&patient, NOW_MS + 1_000 + second * 1_000), None);
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_back_locks_nobody_out() {
     let limiter = limiter(|limits| limits.address.requests_per_second = 1);
     assert_eq!(let_in(&limiter, A, &Access::Everyone, NOW_MS, 100), 5);
