@@ -3,6 +3,11 @@
 
 use std::{num::NonZero, time::Duration};
 
+pub use self::{access::*, connections::*};
+
+mod access;
+mod connections;
+
 /// One event or record. Larger things belong in a file with a link to it: every reader gets a
 /// record whole.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
@@ -305,128 +310,10 @@ pub const LONG_POLL_WAIT: Duration = Duration::from_secs(25);
 /// (protocol, section 5.7); clients connect again from where they were.
 pub const PROTOCOL_SSE_LASTS: Duration = Duration::from_secs(60);
 
-/// Tokens of a server: the file of them is read whole, and looked at twice a second.
-pub const TOKENS_MAX: usize = 10_000;
-/// Bytes of that file, so that a wrong one is not read into memory whole.
-pub const TOKENS_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Scopes of one token: each request may go through all of them.
-pub const SCOPES_MAX: usize = 64;
-/// A token is listed for so long after its end, then the next change takes it off the list.
-pub const TOKEN_KEPT_AFTER_END: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How often the files of tokens and keys are looked at: what is revoked ends within it.
-pub const TOKENS_LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A token as it is presented, in bytes: a JSON Web Token with many scopes has two thousand.
-pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
-/// Keys in a set of them: a token without a `kid` is tried with each.
-pub const JWT_KEYS_MAX: usize = 16;
-/// Bytes of a file of keys.
-pub const JWT_KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// A secret that signs tokens, in bytes: as long as the digest (RFC 7518, section 3.2).
-pub const JWT_SECRET_BYTES_MIN: usize = 32;
-/// Id of the actor that a token stands for, in bytes: subjects of `OpenID` Connect have at most 255.
-pub const ACTOR_ID_BYTES_MAX: usize = 256;
-/// How far the clocks of an issuer of tokens and of this server may be apart.
-pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
-/// JSON Web Tokens whose signatures were checked and are remembered, some kilobyte each at most.
-pub const JWT_CHECKED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(9_999);
 /// A query, in bytes, as it came: the longest lists of names are a tenth of it.
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;
 /// Parameters of a query; no route knows more than a dozen.
 pub const QUERY_PARAMS_MAX: usize = 64;
-
-/// Requests of one token, or one address, in a second: many times what people cause, and a small
-/// part of what a server can do, so that no one of them takes it all.
-pub const RATE_REQUESTS_PER_SECOND: u64 = 2_000;
-/// Bytes of request bodies of one token, or one address, in a second: less than a disk writes.
-pub const RATE_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
-/// What of both comes together in this time may be had at once: pages load in bursts, and
-/// producers catch up after they were away.
-pub const RATE_BURST: Duration = Duration::from_secs(5);
-/// Live reads of one token, or one address, that are open at a time: a tenth of the server's.
-pub const RATE_LIVE_READERS: u64 = 2_000;
-/// When somebody with that many open is told to come again: nobody knows when one ends.
-pub const RATE_READERS_WAIT: Duration = Duration::from_secs(5);
-/// Streams that one token, or one address, begins in an hour: each is an entry in the index for as
-/// long as its records are kept …
-pub const RATE_STREAMS_PER_HOUR: u64 = 20_000;
-/// … of which those of this time may be had at once.
-pub const RATE_STREAMS_BURST: Duration = Duration::from_secs(900);
-/// Wrong tokens from one address in a minute: people mistype, programs go on with what has expired,
-/// and whoever guesses needs many times that …
-pub const RATE_FAILED_AUTH_PER_MINUTE: u64 = 60;
-/// … of which those of this time may come at once.
-pub const RATE_FAILED_AUTH_BURST: Duration = Duration::from_secs(30);
-/// Refusals of one token, or one address, in a second, before further ones are slow: who waits as
-/// long as it is told to sees few, and those who do not would have the server refuse all day …
-pub const RATE_REFUSALS_PER_SECOND: u64 = 20;
-/// … and how long such an answer takes: a connection gets one in this time.
-pub const RATE_REFUSED_PAUSE: Duration = Duration::from_secs(1);
-/// Addresses, tokens, and pairs of both, that are remembered, some 150 bytes each: 30 MiB where an
-/// attacker fills all three.
-pub const RATE_KEYS_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(65_535);
-/// A body of known length up to this is counted whole, and not as it comes.
-pub const RATE_WHOLE_BYTES: u64 = 64 * 1024;
-/// How long the next piece of a body waits at most for its sender to be within its rate. It is
-/// well below [`BODY_IDLE_TIMEOUT`], which would otherwise take the body for dead.
-pub const RATE_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
-
-/// Open live readers of the server.
-pub const LIVE_READERS_MAX: usize = 20_000;
-/// Open connections of the server.
-pub const CONNECTIONS_MAX: usize = 25_000;
-/// A quiet line gets a heartbeat this often.
-pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
-/// File handles left to the store where the system gives a process few: so many fewer connections.
-pub const HANDLES_KEPT: usize = 256;
-/// All headers of a request, in bytes.
-pub const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// Headers of a request over HTTP/1.1. It is what hyper reads without an allocation; setting its
-/// own limit would cost one for each request.
-pub const HEADERS_MAX: usize = 100;
-/// Time for a request's headers to arrive, and for which an idle connection stays open.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time for the next piece of a request's body to arrive.
-pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A body has to come at a pace: this is how long it may be behind it …
-pub const BODY_BEHIND_MAX: Duration = Duration::from_secs(60);
-/// … this is what each byte of a body of one piece buys (some 1,000 bytes a second have to come) …
-pub const BODY_BYTE_BUYS: Duration = Duration::from_millis(1);
-/// … and this what one of NDJSON does: a small event each 30 s, by which a writer who waits for
-/// what it writes keeps its place, is enough; single bytes are not.
-pub const NDJSON_BYTE_BUYS: Duration = Duration::from_secs(2);
-/// Time for a whole body that is not NDJSON.
-pub const BODY_WITHIN: Duration = Duration::from_secs(300);
-/// A client that takes nothing of what is sent to it for this long is gone: heartbeats that it
-/// missed are eight.
-pub const WRITE_STALLED: Duration = Duration::from_secs(120);
-/// Time for a TLS handshake.
-pub const TLS_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// How often it is looked whether the certificate has changed.
-pub const CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A file of certificates or a key, in bytes; chains have some thousand.
-pub const PEM_BYTES_MAX: u64 = 1024 * 1024;
-/// Requests under way on one connection of HTTP/2: the live reads of a page with all its sessions.
-pub const HTTP2_STREAMS_MAX: u32 = 256;
-/// What a client may send on one stream of HTTP/2 before it is read …
-pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-/// … and on all streams of a connection, which is what a connection holds of requests at most.
-pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// What waits to be sent on one stream of HTTP/2, beside the piece that came last.
-pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Streams that a client began and reset at once, and that are not looked at yet; one with more of
-/// them attacks (CVE-2023-44487) and is disconnected …
-pub const HTTP2_RESETS_PENDING_MAX: usize = 20;
-/// … as is one that makes us reset this many.
-pub const HTTP2_RESETS_OURS_MAX: usize = 128;
-/// A connection of HTTP/2 is asked this often whether it is alive …
-pub const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
-/// … and has so long to answer.
-pub const HTTP2_PING_WITHIN: Duration = Duration::from_secs(20);
-/// How often it is looked whether anything happens on a connection of HTTP/2. One without requests
-/// ends after one quiet look, one on which nothing at all is taken of open answers after two.
-pub const HTTP2_LOOK_EVERY: Duration = HEADER_TIMEOUT;
-/// Time for such a connection to end with a word.
-pub const HTTP2_GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Stopping: time for live reads to end …
 pub const STOP_READERS_WITHIN: Duration = Duration::from_secs(5);
@@ -471,15 +358,3 @@ pub const TURNS_REMEMBERED: usize = 64;
 pub const PERMISSIONS_PENDING_MAX: usize = 256;
 /// Permissions answered last that are remembered, so that they do not come back.
 pub const PERMISSIONS_ANSWERED_MAX: usize = 64;
-
-/// How long it is taken for granted that a session still belongs to a worker that just asked for
-/// it: a session that moves to another worker is closed to the first one after that, reads that
-/// are open among it. Each look costs reading what all sessions have had since the last one.
-pub const OWNER_KNOWN_FOR: Duration = Duration::from_secs(1);
-/// Sessions of which that is remembered: the ones that workers are busy in at one moment.
-pub const OWNERS_KNOWN_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(4_095);
-/// How long a live read waits at most before it looks at the clock whether its token has expired:
-/// the clock may be set meanwhile.
-pub const EXPIRY_LOOK_EVERY: Duration = Duration::from_secs(30);
-/// Streams that one listing looks at for a token that may read few of them: what takes a second.
-pub const LIST_LOOKED_AT_MAX: usize = 50_000;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The server at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DebugAnswer {
     /// Its version.
@@ -45,6 +46,7 @@ pub struct DebugAnswer {
 
 /// A stream that is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReadStream {
     /// Its path.
@@ -55,6 +57,7 @@ pub struct ReadStream {
 
 /// A flush of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SlowFlush {
     /// How long ago it ended, milliseconds.
@@ -69,6 +72,7 @@ pub struct SlowFlush {
 
 /// The state of a stream in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OpenView {
     /// The stream's path.
@@ -83,6 +87,7 @@ pub struct OpenView {
 
 /// Room on the disk of the data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiskRoom {
     /// Bytes that are free.

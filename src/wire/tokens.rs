@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Asks for a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateToken {
     /// What it is for.
@@ -25,6 +26,7 @@ pub struct CreateToken {
 
 /// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TokenBody {
     /// Names it.
@@ -53,6 +55,7 @@ pub struct TokenBody {
 
 /// A token that was just made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct CreatedToken {
     /// Its secret, which nobody will be shown again.
     pub secret: String,
@@ -63,6 +66,7 @@ pub struct CreatedToken {
 
 /// The tokens of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct TokensAnswer {
     /// The oldest first.
     pub tokens: Vec<TokenBody>,

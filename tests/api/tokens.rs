@@ -23,11 +23,11 @@ use crate::util::{Answer, NOW_MS, TestApp};
 
 const SECRET: &str = "a secret of thirty-two bytes, or more";
 
-struct Asking {
-    app: TestApp,
+pub(crate) struct Asking {
+    pub(crate) app: TestApp,
     dir: TempDir,
     /// The secret of a token that may do everything.
-    root: String,
+    pub(crate) root: String,
 }
 
 fn file(dir: &TempDir) -> TokenFile {
@@ -43,7 +43,7 @@ fn made(file: &TokenFile, scopes: &[&str]) -> (String, String) {
 }
 
 impl Asking {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(None)
     }
 
@@ -64,7 +64,7 @@ impl Asking {
         self.app.send(request.body(body).unwrap()).await
     }
 
-    async fn create(&self, body: Value) -> Value {
+    pub(crate) async fn create(&self, body: Value) -> Value {
         let answer = self.ask("POST", "/api/tokens", Some(&self.root), body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json()

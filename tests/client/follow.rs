@@ -236,7 +236,7 @@ async fn a_line_that_falls_silent_is_left_whether_it_ever_spoke_or_not() {
     let server = Server::start().await;
     let direct = begun(&server, "silent".to_owned()).await;
     let mute = |after| Fate::Mute { after };
-    let proxy = Proxy::scripted(server.addr(), &[mute(0), mute(30), mute(420)]).await;
+    let proxy = Proxy::scripted(server.addr(), &[mute(0), mute(30), mute(470)]).await;
     let mut follower = proxy.client().session(direct.id()).follow(0);
     let mut why = Vec::new();
     loop {

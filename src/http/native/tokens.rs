@@ -81,6 +81,8 @@ async fn approve(State(app): State<Arc<App>>, request: Request) -> Result<Respon
 
 /// The tokens, for those who may see to them.
 fn admitted(app: &App, request: &Request) -> Result<(Tokens, Access), Fail> {
+    let access = access::of(request.extensions());
+    access::server(app, &access, Right::Admin, "tokens")?;
     let Some(tokens) = app.tokens() else {
         return Err(Fail::new(
             Code::NotFound,
@@ -88,8 +90,6 @@ fn admitted(app: &App, request: &Request) -> Result<(Tokens, Access), Fail> {
              on its data folder",
         ));
     };
-    let access = access::of(request.extensions());
-    access::server(app, &access, Right::Admin, "tokens")?;
     Ok((tokens.clone(), access))
 }
 

@@ -28,7 +28,7 @@ use utoipa::{
 
 use self::operation::Op;
 use super::{extract::json_bytes, protocol::catch_up::matches_tag};
-use crate::wire::{bodies, code::Code, commands, problem::Problem, subscription};
+use crate::wire::{bodies, code::Code, commands, debug, problem::Problem, subscription, tokens};
 
 mod operation;
 mod parameters;
@@ -89,6 +89,11 @@ const ABOUT: &str = "A durable, append-only event log for chat and agent session
     subscription::PutSubscription,
     subscription::SubscriptionBody<'static>,
     subscription::WakeBody<'static>,
+    debug::DebugAnswer,
+    tokens::CreatedToken,
+    tokens::CreateToken,
+    tokens::TokenBody,
+    tokens::TokensAnswer,
 )))]
 struct Wire;
 

@@ -29,7 +29,8 @@ pub(super) const LIVE: &[Code] = &[Code::Stopping, Code::TooManyReaders];
 /// A body of any kind.
 pub(super) const BODY: &[Code] = &[Code::IncompleteBody, Code::BodyTimeout, Code::BodyTooLarge];
 /// A body of JSON.
-pub(super) const JSON: &[Code] = &[Code::UnsupportedContentType, Code::InvalidJson];
+pub(super) const JSON: &[Code] =
+    &[Code::UnsupportedContentType, Code::InvalidJson, Code::JsonTooDeep];
 /// What stands between a write and the disk.
 pub(super) const WRITE: &[Code] = &[
     Code::Busy,

@@ -1,23 +1,35 @@
 //! The document of what operators ask.
 
 use serde_json::json;
-use utoipa::openapi::{HttpMethod::Get, Type};
+use utoipa::openapi::{
+    HttpMethod::{Delete, Get, Post},
+    Type,
+};
 
 use super::{
     operation::{Op, header},
+    problems::{BODY, JSON, PATH},
     schemas,
 };
 use crate::wire::{
     self,
     bodies::{HealthAnswer, VersionAnswer},
     code::Code,
+    debug::DebugAnswer,
     paths,
+    tokens::{CreateToken, CreatedToken, TokenBody, TokensAnswer},
 };
 
 pub(super) const TAG: &str = "server";
 pub(super) const ABOUT: &str = "How the server is, and all that it holds.";
 
 pub(super) fn operations() -> Vec<Op> {
+    let mut all = state();
+    all.extend(tokens());
+    all
+}
+
+fn state() -> Vec<Op> {
     let plain = || schemas::bare(Type::String);
     let tag = || schemas::line();
     vec![
@@ -29,7 +41,7 @@ pub(super) fn operations() -> Vec<Op> {
             .public(),
         Op::new(Get, paths::READY, "ready", "Whether the server takes reads and writes")
             .answers::<HealthAnswer>(200, "It does.")
-            .fails(&[&[Code::Stopping, Code::Poisoned]])
+            .fails(&[&[Code::Stopping, Code::Poisoned, Code::DiskLow]])
             .public(),
         Op::new(Get, paths::METRICS, "metrics", "Counters").answers_in(
             200,
@@ -37,6 +49,8 @@ pub(super) fn operations() -> Vec<Op> {
             plain(),
             "Counters in the OpenMetrics text form.",
         ),
+        Op::new(Get, paths::DEBUG, "debug", "What the server is busy with")
+            .answers::<DebugAnswer>(200, "The server at one moment, each list cut to its head."),
         Op::new(Get, paths::VERSION, "version", "Name and version")
             .answers::<VersionAnswer>(200, "Name and version of the server.")
             .public(),
@@ -60,6 +74,30 @@ pub(super) fn operations() -> Vec<Op> {
             .fails(&[&[Code::BackupRunning, Code::Stopping, Code::Unavailable]]),
     ]
 }
+
+fn tokens() -> Vec<Op> {
+    let wants = json!({ "name": "ci", "scopes": ["read:sessions/*"] });
+    vec![
+        Op::new(Get, paths::TOKENS, "listTokens", "The tokens, without their secrets")
+            .answers::<TokensAnswer>(200, "The oldest first.")
+            .fails(&[OFF]),
+        Op::new(Post, paths::TOKENS, "createToken", "Make a token")
+            .body::<CreateToken>(wants)
+            .answers::<CreatedToken>(201, "The token, with its secret this once.")
+            .fails(&[BODY, JSON, OFF, &[Code::InvalidBody, Code::TooManyTokens]]),
+        Op::new(Delete, paths::TOKEN, "revokeToken", "Take a token back, at once")
+            .named("id", "tok_1")
+            .answers::<TokenBody>(200, "The token, which opens nothing any more.")
+            .fails(&[PATH, OFF, &[Code::TokenNotFound]]),
+        Op::new(Post, paths::TOKEN_APPROVE, "approveToken", "Approve a worker's token")
+            .named("id", "tok_1")
+            .answers::<TokenBody>(200, "The token, which may be used.")
+            .fails(&[PATH, OFF, &[Code::TokenNotFound]]),
+    ]
+}
+
+/// A server that asks nobody for a token has no such routes.
+const OFF: &[Code] = &[Code::NotFound, Code::Internal];
 
 /// The media type of `/metrics`, without its parameters.
 const OPENMETRICS: &str = "application/openmetrics-text";

@@ -63,7 +63,7 @@ impl Wire {
         };
         let length = body.len();
         let head = format!(
-            "{method} {uri} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{bearer}\
+            "{method} {uri} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-request-id: r\r\n{bearer}\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         stream.write_all(head.as_bytes()).await.unwrap();

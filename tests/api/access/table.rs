@@ -27,6 +27,8 @@ pub(super) enum Need {
 /// Route, method, request, body, need.
 pub(super) type Row = (&'static str, &'static str, &'static str, &'static str, Need);
 
+const TOKENS: &str = "admin:__server/tokens";
+const TOKEN: &str = r#"{"scopes":["read:a"]}"#;
 const TURN: &str = r#"{"text":"x"}"#;
 const FAIL: &str = r#"{"error":{"message":"x"}}"#;
 pub(super) const SUBSCRIPTION: &str =
@@ -44,8 +46,14 @@ fn streams() -> Vec<Row> {
         (paths::HEALTH, "GET", "/healthz", "", Public),
         (paths::READY, "GET", "/readyz", "", Public),
         (paths::VERSION, "GET", "/version", "", Public),
+        (paths::OPENAPI, "GET", "/openapi.json", "", Public),
+        (paths::DEBUG, "GET", "/debug", "", Server("admin:__server/debug")),
         (paths::METRICS, "GET", "/metrics", "", Server("read:__server/metrics")),
         (paths::BACKUP, "GET", "/api/backup", "", Server("admin:__server/backup")),
+        (paths::TOKENS, "GET", "/api/tokens", "", Server(TOKENS)),
+        (paths::TOKENS, "POST", "/api/tokens", TOKEN, Server(TOKENS)),
+        (paths::TOKEN, "DELETE", "/api/tokens/tok_1", "", Server(TOKENS)),
+        (paths::TOKEN_APPROVE, "POST", "/api/tokens/tok_1/approve", "", Server(TOKENS)),
         (paths::STREAMS, "GET", "/api/streams", "", Any),
         (paths::STREAMS, "POST", "/api/streams?sessionId=s", EVENT, Write),
         (paths::STREAM, "GET", "/api/streams/sessions/s", "", Read),

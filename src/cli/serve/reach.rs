@@ -1,0 +1,43 @@
+//! Where and how the server is reached, as it was typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::server::settings::{Settings, SocketMode, TrustedProxy};
+
+/// TLS, sockets and proxies.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "How it is reached")]
+pub(super) struct Reach {
+    /// The server's certificate and those above it, in PEM; read again when it changes
+    #[arg(long, env = "SCROLLBACK_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM
+    #[arg(long, env = "SCROLLBACK_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Unix socket to listen on beside the address
+    #[arg(long, env = "SCROLLBACK_UNIX_SOCKET", value_name = "PATH")]
+    unix_socket: Option<PathBuf>,
+    /// Permissions of the Unix socket [default: 0600]
+    #[arg(long, env = "SCROLLBACK_UNIX_SOCKET_MODE", value_name = "OCTAL")]
+    unix_socket_mode: Option<SocketMode>,
+    /// Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas
+    #[arg(long, env = "SCROLLBACK_TRUSTED_PROXIES", value_name = "ADDRESS", value_delimiter = ',')]
+    trusted_proxy: Vec<TrustedProxy>,
+}
+
+impl Reach {
+    /// The settings with what was typed laid over.
+    pub(super) fn over(self, file: Settings) -> Settings {
+        let proxies = Some(self.trusted_proxy).filter(|proxies| !proxies.is_empty());
+        Settings {
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            unix_socket: self.unix_socket.or(file.unix_socket),
+            unix_socket_mode: self.unix_socket_mode.unwrap_or(file.unix_socket_mode),
+            trusted_proxies: proxies.unwrap_or(file.trusted_proxies),
+            ..file
+        }
+    }
+}
