@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use axum::{
@@ -11,8 +11,8 @@ use axum::{
     http::{HeaderMap, Request},
 };
 use scrollback::server::{Settings, settings::LogFormat, telemetry};
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
+use tracing_subscriber::{filter::dynamic_filter_fn, layer::SubscriberExt};
 
 use crate::{socket, util::TestApp};
 
@@ -33,6 +33,14 @@ impl Write for Log {
 impl Log {
     /// A log of what this thread does, as these settings want it, until the guard is dropped.
     fn of(settings: &Settings) -> (Self, DefaultGuard) {
+        // Tests run beside each other, and what the one logs the other does not want. Where nobody
+        // in the process has decided yet, a place in the code that logs is asked each time anew.
+        static UNDECIDED: Once = Once::new();
+        UNDECIDED.call_once(|| {
+            let nothing = dynamic_filter_fn(|_, _| false).with_max_level_hint(LevelFilter::TRACE);
+            let everywhere = tracing_subscriber::registry().with(nothing);
+            drop(tracing::subscriber::set_global_default(everywhere));
+        });
         let log = Self::default();
         let writer = log.clone();
         let lines = telemetry::lines(settings, move || writer.clone(), false).unwrap();
