@@ -3,7 +3,7 @@
 # Not `advisories`: their database is not in a registry, and CI reaches nothing else.
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 
-.PHONY: run demo test fuzz soak soak-minute bench hostile fmt fmt-check lint lint-client lint-otlp test-otlp doc conformance clients schemathesis deny ci
+.PHONY: run demo test fuzz soak soak-minute bench hostile fmt fmt-check lint lint-client test-otlp doc conformance clients schemathesis deny ci
 
 run:       ; cargo run --release -- serve --data-dir data
 demo:      ; cargo run --release -- demo
@@ -19,9 +19,9 @@ bench:     ; benches/standard.sh
 hostile:   ; benches/hostile.sh
 fmt:       ; cargo fmt
 fmt-check: ; cargo fmt --check
-lint:      ; cargo clippy --all-targets -- -D warnings
+# With spans to a collector, which are off by default.
+lint:      ; cargo clippy --all-targets --features otlp -- -D warnings
 lint-client: ; cargo clippy --no-default-features --features client -- -D warnings
-lint-otlp: ; cargo clippy --features otlp --lib --bins --test otlp -- -D warnings
 test-otlp: ; cargo test --features otlp --test otlp
 doc:       ; RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 conformance: ; tests/conformance/run.sh
@@ -29,4 +29,4 @@ clients:   ; cargo build --bin scrollback && tests/clients/run.sh
 schemathesis: ; cargo build --bin scrollback && tests/schemathesis/run.sh
 deny: $(DENY) ; $(DENY) check licenses bans sources
 target/tools/bin/cargo-deny: ; cargo install cargo-deny --version 0.20.2 --locked --root target/tools
-ci:        fmt-check lint lint-client lint-otlp test test-otlp soak-minute conformance clients schemathesis doc deny
+ci:        fmt-check lint lint-client test test-otlp soak-minute conformance clients schemathesis doc deny
