@@ -17,6 +17,7 @@ use futures_util::FutureExt;
 use tower::{Service, ServiceBuilder, service_fn};
 use tracing::Instrument as _;
 
+pub(crate) use self::rates::{Network, Open};
 use self::seen::Seen;
 pub use self::{
     access::PUBLIC,

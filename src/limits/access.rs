@@ -61,6 +61,10 @@ pub const RATE_STREAMS_BURST: Duration = Duration::from_secs(900);
 pub const RATE_FAILED_AUTH_PER_MINUTE: u64 = 60;
 /// … of which those of this time may come at once.
 pub const RATE_FAILED_AUTH_BURST: Duration = Duration::from_secs(30);
+/// Connections of one address that are open at a time: a tenth of the server's, and some beside
+/// its live reads, each of which has one over HTTP/1.1. Where the system gives the server few file
+/// handles it is half of the connections at the most.
+pub const RATE_CONNECTIONS: u64 = 2_500;
 /// Refusals of one token, or one address, in a second, before further ones are slow: who waits as
 /// long as it is told to sees few, and those who do not would have the server refuse all day …
 pub const RATE_REFUSALS_PER_SECOND: u64 = 20;

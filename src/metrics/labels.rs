@@ -67,5 +67,7 @@ reasons! {
         Streams = "streams",
         /// Wrong tokens from an address.
         FailedAuth = "failed_auth",
+        /// Connections of an address.
+        Connections = "connections",
     }
 }

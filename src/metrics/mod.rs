@@ -280,7 +280,8 @@ impl Metrics {
         r.register("response_body_bytes", help, self.response_bytes.clone());
         r.register("server_errors", "Requests answered with a 5xx", self.server_errors.clone());
         r.register("auth_denied", "Requests that were not let in", self.denied.clone());
-        r.register("rate_limited", "Requests answered with a 429", self.limited.clone());
+        let help = "Requests answered with a 429, and connections closed for a limit";
+        r.register("rate_limited", help, self.limited.clone());
         r.register("connections", "Connections that are open", self.connections.clone());
         r.register("ready", "Whether /readyz says yes", self.ready.clone());
     }
@@ -290,7 +291,7 @@ impl Metrics {
         reason.count(&self.denied);
     }
 
-    /// Counts a request of which there were too many.
+    /// Counts something of which there was too much.
     pub fn limit(&self, what: Limited) {
         what.count(&self.limited);
     }

@@ -21,7 +21,7 @@ use self::{
 use crate::{
     auth::Tokens,
     clock::{Clock, SystemClock},
-    http::{self, App},
+    http::{self, App, RateLimits},
     limits,
     log::{self, Log, sweeper},
     metrics::Metrics,
@@ -141,8 +141,9 @@ async fn start_asking(
     let log = Log::new(store, Arc::clone(&clock), log_settings, metrics);
     let tasks = Tasks::default();
     let (finish, abort) = (CancellationToken::new(), CancellationToken::new());
-    let acceptor =
-        Acceptor::bind(settings, tasks.clone(), clock, finish.clone(), abort.clone()).await?;
+    let limits = limits_in_force(settings, tokens.is_some());
+    let (counts, stops) = (Arc::clone(log.metrics()), (finish.clone(), abort.clone()));
+    let acceptor = Acceptor::bind(settings, limits, counts, tasks.clone(), clock, stops).await?;
     let addr = acceptor.addr().context("asking where the server listens")?;
     let subscriptions = subscriptions(settings, &log, addr).await?;
     let disk = watch_disk(settings, &log, &tasks).await?;
@@ -152,7 +153,11 @@ async fn start_asking(
         .with_low_water(settings.low_water)
         .with_origins(settings.cors_origins.clone())
         .with_scheme(settings.scheme());
-    let app = Arc::new(limited(settings, app.with_tokens(tokens.clone())));
+    let app = app.with_tokens(tokens.clone());
+    let app = Arc::new(match limits {
+        Some(limits) => app.with_rate_limits(limits.clone()),
+        None => app,
+    });
     if let Some(known) = tokens {
         tasks.service("tokens", known.run(Arc::clone(log.clock())));
     }
@@ -189,14 +194,11 @@ async fn start_asking(
     Ok(Running { addr, scheme: settings.scheme(), log, app, tasks, finish, abort })
 }
 
-/// With limits on those who use it, where they are in force. Whether the server asks who somebody
-/// is has to be settled by then.
-fn limited(settings: &Settings, app: App) -> App {
-    if settings.limits.in_force(settings.listen.ip(), app.guard().is_on()) {
-        app.with_rate_limits(settings.limits.clone())
-    } else {
-        app
-    }
+/// The limits on those who use a server that asks who somebody is, or not, where they are in
+/// force.
+fn limits_in_force(settings: &Settings, asks: bool) -> Option<&RateLimits> {
+    let limits = &settings.limits;
+    limits.in_force(settings.listen.ip(), asks).then_some(limits)
 }
 
 /// The disk, looked at once before anybody asks, and then for ever.

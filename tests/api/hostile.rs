@@ -1,7 +1,7 @@
 //! Clients that mean harm, over real sockets: what they do is cut off or bounded, others are
 //! answered meanwhile, and what they held is free again when they are gone.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use scrollback::{
     clock::SystemClock,
@@ -13,11 +13,11 @@ use scrollback::{
     store::memory::MemoryStore,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpSocket, TcpStream, UnixStream},
 };
 
-use crate::socket::start;
+use crate::socket::{settings, start, start_as};
 
 const EVENTS: &str = "/api/sessions/s/events";
 const EVENT: &str = r#"{"channel":"x","data":{}}"#;
@@ -39,7 +39,7 @@ fn append(uri: &str) -> String {
 }
 
 /// Reads until `end` has come, or the server closes.
-async fn until(stream: &mut TcpStream, end: &str) -> String {
+async fn until<S: AsyncRead + Unpin>(stream: &mut S, end: &str) -> String {
     let mut text = Vec::new();
     let mut piece = vec![0; 16 * 1024];
     loop {
@@ -227,6 +227,68 @@ async fn whoever_asks_much_is_refused_and_others_are_not() {
     assert!(answers.contains("\"limit\":\"address.requests_per_second\""), "{answers}");
     assert_eq!(tail(&server, "tiny-99").await, 0);
     honest(&server).await;
+    server.stop().await.unwrap();
+}
+
+/// A server where strangers may come, which counts their connections.
+async fn start_crowded(connections_per_address: u64, unix_socket: Option<PathBuf>) -> Running {
+    let limits =
+        RateLimits { enforce: Some(true), connections_per_address, ..RateLimits::default() };
+    let trusted_proxies = vec![PROXY.parse().unwrap()];
+    start_as(Settings { limits, trusted_proxies, unix_socket, ..settings() }).await
+}
+
+/// A proxy that is believed.
+const PROXY: &str = "127.0.0.3";
+
+/// Appends an event, and says whether there was an answer.
+async fn is_answered<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> bool {
+    // Where the connection is closed already this fails, and nothing is read either.
+    let _ = stream.write_all(append(EVENTS).as_bytes()).await;
+    until(stream, "\"ok\":true").await.contains("\"ok\":true")
+}
+
+#[tokio::test]
+async fn whoever_takes_all_connections_gets_its_part_and_others_get_theirs() {
+    let server = start_crowded(3, None).await;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        let mut stream = connect(&server, ATTACKER).await;
+        assert!(is_answered(&mut stream).await);
+        taken.push(stream);
+    }
+    for _ in 0..5 {
+        assert!(!is_answered(&mut connect(&server, ATTACKER).await).await);
+    }
+    honest(&server).await;
+    let metrics = server.log().metrics().render().unwrap();
+    let counted = r#"scrollback_rate_limited_total{what="connections"} 5"#;
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    assert!(is_answered(&mut taken[0]).await, "what was open goes on");
+    taken.pop();
+    while server.connections() > 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_answered(&mut connect(&server, ATTACKER).await).await);
+    drop(taken);
+    all_gone(&server).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_of_proxies_and_of_the_unix_socket_are_not_those_of_one_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sock");
+    let server = start_crowded(1, Some(path.clone())).await;
+    let (mut proxied, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        proxied.push(connect(&server, &format!("{PROXY}:0")).await);
+        beside.push(UnixStream::connect(&path).await.unwrap());
+    }
+    for (proxied, beside) in proxied.iter_mut().zip(&mut beside) {
+        assert!(is_answered(proxied).await && is_answered(beside).await);
+    }
+    assert_eq!(tail(&server, "s").await, 10);
     server.stop().await.unwrap();
 }
 

@@ -14,7 +14,8 @@ use lru::LruCache;
 use parking_lot::Mutex;
 
 pub use self::settings::{Allowance, RateLimits};
-use self::table::{Counted, Network, Rates, Readers, Table};
+use self::table::{Counted, Rates, Table};
+pub(crate) use self::table::{Network, Open};
 use super::{App, Peer, access};
 use crate::{
     auth::{Access, Denied, Right, Verdict},
@@ -64,8 +65,8 @@ struct Held {
     tokens: Table<Arc<str>>,
     /// Tokens that were right, with the addresses that they came from.
     known: LruCache<(Network, Arc<str>), ()>,
-    readers_at: Readers<Network>,
-    readers_with: Readers<Arc<str>>,
+    readers_at: Open<Network>,
+    readers_with: Open<Arc<str>>,
     /// The latest time that was seen, Unix milliseconds.
     latest_ms: u64,
 }
@@ -121,12 +122,12 @@ impl Limiter {
         let over = |whose| Over { limit: Limit::Readers, whose, wait: limits::RATE_READERS_WAIT };
         let is_full = |open: u64, most: u64| most > 0 && open >= most;
         if let Some(address) = &sender.address
-            && is_full(held.readers_at.open(address), self.settings.address.live_readers)
+            && is_full(held.readers_at.count(address), self.settings.address.live_readers)
         {
             return Err(over(Whose::Address));
         }
         if let Some(token) = &sender.token
-            && is_full(held.readers_with.open(token), self.settings.token.live_readers)
+            && is_full(held.readers_with.count(token), self.settings.token.live_readers)
         {
             return Err(over(Whose::Token));
         }
@@ -143,8 +144,8 @@ impl Held {
             addresses: Table::new(at, keys),
             tokens: Table::new(Rates::new(&settings.token, 0), keys),
             known: LruCache::new(keys),
-            readers_at: Readers::default(),
-            readers_with: Readers::default(),
+            readers_at: Open::default(),
+            readers_with: Open::default(),
             latest_ms: 0,
         }
     }

@@ -16,6 +16,8 @@ pub struct RateLimits {
     pub enforce: Option<bool>,
     /// Wrong tokens from one address in a minute; 0 is no limit.
     pub failed_auth_per_minute: u64,
+    /// Connections that one address has open, but for proxies that are believed; 0 is no limit.
+    pub connections_per_address: u64,
     /// What the holder of one token may do.
     pub token: Allowance,
     /// What one address may do, whoever is there; of IPv6 one network of 64 bits.
@@ -41,6 +43,7 @@ impl Default for RateLimits {
         Self {
             enforce: None,
             failed_auth_per_minute: limits::RATE_FAILED_AUTH_PER_MINUTE,
+            connections_per_address: limits::RATE_CONNECTIONS,
             token: Allowance::default(),
             address: Allowance::default(),
         }

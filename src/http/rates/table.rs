@@ -1,4 +1,4 @@
-//! What each address and each token has taken, and how many live reads it has open. Pure.
+//! What each address and each token has taken, and how much it has open. Pure.
 //!
 //! Invariant: a table has a bounded number of keys; whoever comes with ever new ones makes it
 //! forget those that were quiet for longest, and who is forgotten has its burst once more.
@@ -22,7 +22,7 @@ use crate::limits;
 /// Where somebody is: an IPv4 address, or a network of 64 bits of IPv6, which is what one
 /// customer has at the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Network {
+pub(crate) enum Network {
     V4([u8; 4]),
     V6(u64),
 }
@@ -133,21 +133,24 @@ impl<K: Hash + Eq + Clone> Table<K> {
     }
 }
 
-/// Live reads that are open, by who reads. It has an entry for each of those who read, and no
-/// more are let in than the server has places for.
+/// What is open, live reads or connections, by whose it is. It has an entry for each of those who
+/// have anything open, and no more is let in than the server has places for.
 #[derive(Debug)]
-pub(super) struct Readers<K>(HashMap<K, u64>);
+pub(crate) struct Open<K>(HashMap<K, u64>);
 
-impl<K: Hash + Eq + Clone> Readers<K> {
-    pub(super) fn open(&self, key: &K) -> u64 {
+impl<K: Hash + Eq + Clone> Open<K> {
+    /// How many this one has open.
+    pub(crate) fn count(&self, key: &K) -> u64 {
         self.0.get(key).copied().unwrap_or(0)
     }
 
-    pub(super) fn enter(&mut self, key: &K) {
+    /// One more.
+    pub(crate) fn enter(&mut self, key: &K) {
         *self.0.entry(key.clone()).or_default() += 1;
     }
 
-    pub(super) fn leave(&mut self, key: &K) {
+    /// One less.
+    pub(crate) fn leave(&mut self, key: &K) {
         if let Entry::Occupied(mut entry) = self.0.entry(key.clone()) {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
@@ -155,9 +158,15 @@ impl<K: Hash + Eq + Clone> Readers<K> {
             }
         }
     }
+
+    /// Whether nobody has anything open.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
-impl<K> Default for Readers<K> {
+impl<K> Default for Open<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
@@ -206,13 +215,13 @@ mod tests {
 
     #[test]
     fn who_has_left_takes_no_room() {
-        let mut readers = Readers::default();
-        readers.enter(&1);
-        readers.enter(&1);
-        assert_eq!((readers.open(&1), readers.open(&2)), (2, 0));
-        readers.leave(&1);
-        readers.leave(&1);
-        readers.leave(&1);
-        assert_eq!((readers.open(&1), readers.0.len()), (0, 0));
+        let mut open = Open::default();
+        open.enter(&1);
+        open.enter(&1);
+        assert_eq!((open.count(&1), open.count(&2)), (2, 0));
+        open.leave(&1);
+        open.leave(&1);
+        open.leave(&1);
+        assert_eq!((open.count(&1), open.is_empty()), (0, true));
     }
 }

@@ -14,8 +14,12 @@ fn limiter(change: impl FnOnce(&mut RateLimits)) -> Arc<Limiter> {
         live_readers: 0,
         streams_per_hour: 0,
     };
-    let mut settings =
-        RateLimits { enforce: None, failed_auth_per_minute: 0, token: none, address: none };
+    let mut settings = RateLimits {
+        failed_auth_per_minute: 0,
+        token: none,
+        address: none,
+        ..RateLimits::default()
+    };
     change(&mut settings);
     Arc::new(Limiter::new(settings))
 }

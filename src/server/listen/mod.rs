@@ -1,5 +1,5 @@
-//! Where connections come in: accepted up to a bound, over TCP and over a Unix socket. It refuses
-//! to know what is served. Invariant: nothing that a client does, or leaves undone, keeps the next
+//! Where connections come in: accepted up to a bound, and up to one for each address where limits
+//! of addresses are in force, over TCP and over a Unix socket. It refuses to know what is served. Invariant: nothing that a client does, or leaves undone, keeps the next
 //! one from being accepted.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -17,15 +17,21 @@ pub use self::{certificates::TlsError, unix::UnixSocketError};
 use self::{
     certificates::{Certificates, TlsFiles},
     connection::{From, Terms},
+    crowd::{Crowd, Crowded, Member},
     line::{Line, Socket},
     unix::UnixSocket,
 };
 use super::{Settings, tasks::Tasks};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    http::{RateLimits, peer::is_trusted},
+    metrics::{Limited, Metrics},
+};
 
 mod activity;
 mod certificates;
 mod connection;
+mod crowd;
 mod line;
 mod places;
 mod preface;
@@ -40,20 +46,27 @@ pub struct Acceptor {
     tcp: TcpListener,
     unix: Option<UnixSocket>,
     terms: Arc<Terms>,
+    /// Connections that may be open at once.
+    places: usize,
+    /// Those of each address, where they are counted.
+    crowd: Option<Crowd>,
+    metrics: Arc<Metrics>,
 }
 
 impl Acceptor {
-    /// Listens where the settings say. Once `finish` is cancelled connections end when their
-    /// requests in flight are answered, and at once when `abort` is.
+    /// Listens where the settings say, with the limits that are in force, if they are. Once the first
+    /// of the tokens is cancelled connections end when their requests in flight are answered, and
+    /// at once when the second is.
     ///
     /// # Errors
     /// An address is taken or not ours, or the certificate is of no use.
     pub async fn bind(
         settings: &Settings,
+        limits: Option<&RateLimits>,
+        metrics: Arc<Metrics>,
         tasks: Tasks,
         clock: Arc<dyn Clock>,
-        finish: CancellationToken,
-        abort: CancellationToken,
+        (finish, abort): (CancellationToken, CancellationToken),
     ) -> anyhow::Result<Self> {
         let tls = match settings.tls_files() {
             Some((cert, key)) => Some(Certificates::load(TlsFiles { cert, key }).await?),
@@ -72,8 +85,11 @@ impl Acceptor {
             tasks.service("certificate", async move { tls.watch(&*clock).await });
         }
         let trusted = settings.trusted_proxies.clone();
-        let terms = Arc::new(Terms { tasks, clock, finish, abort, tls, trusted });
-        Ok(Self { tcp, unix, terms })
+        let terms = Terms { tasks, clock, finish, abort, tls, trusted };
+        let places = places::count();
+        let most = limits.and_then(|of| places::of_one(of.connections_per_address, places));
+        let crowd = most.map(Crowd::new);
+        Ok(Self { tcp, unix, terms: Arc::new(terms), places, crowd, metrics })
     }
 
     /// Where it listens.
@@ -85,7 +101,7 @@ impl Acceptor {
     }
 
     /// Accepts until told to finish. At the bound of connections it waits: the system's queue
-    /// holds the rest.
+    /// holds the rest. What an address has beyond its own is closed.
     pub async fn run<S>(self, service: S)
     where
         S: Service<Request, Response = Response, Error = Infallible, Future: Send>
@@ -94,11 +110,17 @@ impl Acceptor {
             + Sync
             + 'static,
     {
-        let places = Arc::new(Semaphore::new(places::count()));
+        let places = Arc::new(Semaphore::new(self.places));
         let accepting = async {
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
                 match self.next().await {
-                    Ok((socket, from)) => self.connection(socket, from, service.clone(), place),
+                    Ok((socket, from)) => match self.admit(from) {
+                        Ok(member) => {
+                            let held = (place, member);
+                            self.connection(socket, from, service.clone(), held);
+                        }
+                        Err(crowded) => self.turn_away(&socket, from, crowded),
+                    },
                     Err(error) => {
                         tracing::warn!(error = %error, "a connection was not accepted");
                         self.terms.clock.sleep(ACCEPT_AGAIN_AFTER).await;
@@ -128,8 +150,37 @@ impl Acceptor {
         Ok((Socket::Tcp(stream), From::Tcp(addr.ip().to_canonical())))
     }
 
-    fn connection<S>(&self, socket: Socket, from: From, service: S, place: OwnedSemaphorePermit)
-    where
+    /// Counts a connection among those of its address. A proxy that is believed brings those of
+    /// many, and a Unix socket has no address.
+    fn admit(&self, from: From) -> Result<Option<Member>, Crowded> {
+        match (&self.crowd, from) {
+            (Some(crowd), From::Tcp(addr)) if !is_trusted(addr, &self.terms.trusted) => {
+                crowd.enter(addr.into()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Lets a connection be closed before anything is done for it.
+    fn turn_away(&self, socket: &Socket, from: From, crowded: Crowded) {
+        self.metrics.limit(Limited::Connections);
+        tracing::debug!(?from, error = %crowded, "a connection was closed at once");
+        // It is reset, so that not even the system keeps anything of it.
+        if let Socket::Tcp(stream) = socket
+            && let Err(error) = stream.set_zero_linger()
+        {
+            tracing::debug!(%error, "SO_LINGER was refused");
+        }
+    }
+
+    /// Serves a connection on its own, which keeps its place until it ends.
+    fn connection<S>(
+        &self,
+        socket: Socket,
+        from: From,
+        service: S,
+        held: (OwnedSemaphorePermit, Option<Member>),
+    ) where
         S: Service<Request, Response = Response, Error = Infallible, Future: Send>
             + Clone
             + Send
@@ -142,7 +193,7 @@ impl Acceptor {
             if let Err(error) = connection::serve(line, from, service, &terms).await {
                 tracing::debug!(error = %error, "a connection broke");
             }
-            drop(place);
+            drop(held);
         });
     }
 }

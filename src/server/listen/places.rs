@@ -20,6 +20,13 @@ pub(super) fn count() -> usize {
     places
 }
 
+/// Of so many, those that one address may have, where the settings say `most`: 0 is no bound. It
+/// is never more than half of them, so that there is room for others.
+pub(super) fn of_one(most: u64, places: usize) -> Option<u64> {
+    let half = u64::try_from(places / 2).unwrap_or(u64::MAX);
+    (most > 0).then(|| most.min(half).max(1))
+}
+
 /// Connections within so many handles.
 fn within(handles: Option<usize>) -> usize {
     let left = handles.map(|handles| handles.saturating_sub(limits::HANDLES_KEPT).max(handles / 2));
@@ -50,5 +57,13 @@ mod tests {
         assert_eq!(within(Some(0)), 1);
         assert_eq!(within(Some(1 << 20)), limits::CONNECTIONS_MAX);
         assert_eq!(within(None), limits::CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn one_address_has_half_at_most_unless_there_is_no_bound() {
+        assert_eq!(of_one(limits::RATE_CONNECTIONS, limits::CONNECTIONS_MAX), Some(2_500));
+        assert_eq!(of_one(limits::RATE_CONNECTIONS, 768), Some(384));
+        assert_eq!(of_one(10, 1), Some(1));
+        assert_eq!(of_one(0, 768), None);
     }
 }
