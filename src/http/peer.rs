@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Where a request comes from; `None` where it came over a Unix socket. Among the extensions of
-/// every request that came over a connection.
+/// Where a request comes from; `None` where it came over a Unix socket. Among the extensions of a
+/// request where limits of addresses are in force: nobody else asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub Option<IpAddr>);
 

@@ -41,6 +41,14 @@ pub(super) struct Terms {
     pub(super) abort: CancellationToken,
     pub(super) tls: Option<Certificates>,
     pub(super) trusted: Vec<TrustedProxy>,
+    /// Whether anybody asks where requests come from: it costs each of them allocations.
+    pub(super) peers_wanted: bool,
+}
+
+impl Terms {
+    fn callers(&self, from: From) -> Callers {
+        if self.peers_wanted { Callers::of(from, &self.trusted) } else { Callers::default() }
+    }
 }
 
 impl fmt::Debug for Terms {
@@ -136,7 +144,7 @@ where
     L: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
 {
-    let callers = Callers::of(from, &terms.trusted);
+    let callers = terms.callers(from);
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         service.clone().call(callers.named(request))
     });
@@ -157,7 +165,7 @@ where
         + Send
         + 'static,
 {
-    let (callers, activity) = (Callers::of(from, &terms.trusted), Activity::default());
+    let (callers, activity) = (terms.callers(from), Activity::default());
     let counted = activity.clone();
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let asked = counted.begin();
@@ -209,32 +217,35 @@ where
 }
 
 /// Who asks over one connection.
+#[derive(Default)]
 struct Callers {
-    peer: Peer,
+    /// Where the connection comes from; `None` where nobody wants to know.
+    peer: Option<Peer>,
     /// The proxies to look through, where the connection is one's.
     behind: Option<(IpAddr, Vec<TrustedProxy>)>,
 }
 
 impl Callers {
     fn of(from: From, trusted: &[TrustedProxy]) -> Self {
-        let From::Tcp(addr) = from else { return Self { peer: Peer(None), behind: None } };
+        let From::Tcp(addr) = from else { return Self { peer: Some(Peer(None)), behind: None } };
         let behind = is_trusted(addr, trusted).then(|| (addr, trusted.to_vec()));
-        Self { peer: Peer(Some(addr)), behind }
+        Self { peer: Some(Peer(Some(addr))), behind }
     }
 
     /// Who sent a request with these headers.
-    fn peer(&self, headers: &HeaderMap) -> Peer {
+    fn peer(&self, headers: &HeaderMap) -> Option<Peer> {
         match &self.behind {
             None => self.peer,
-            Some((proxy, trusted)) => Peer(Some(forwarded(*proxy, headers, trusted))),
+            Some((proxy, trusted)) => Some(Peer(Some(forwarded(*proxy, headers, trusted)))),
         }
     }
 
-    /// A request with its peer among its extensions.
+    /// A request with its peer among its extensions, where anybody wants to know.
     fn named(&self, request: hyper::Request<Incoming>) -> Request {
         let mut request = request.map(Body::new);
-        let peer = self.peer(request.headers());
-        request.extensions_mut().insert(peer);
+        if let Some(peer) = self.peer(request.headers()) {
+            request.extensions_mut().insert(peer);
+        }
         request
     }
 }
@@ -267,10 +278,11 @@ mod tests {
         let trusted = ["10.0.0.1".parse().unwrap()];
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "192.0.2.7".parse().unwrap());
-        let seen = |from: From| Callers::of(from, &trusted).peer(&headers).0;
+        let seen = |from: From| Callers::of(from, &trusted).peer(&headers).unwrap().0;
         let tcp = |text: &str| From::Tcp(text.parse().unwrap());
         assert_eq!(seen(tcp("10.0.0.1")), Some("192.0.2.7".parse().unwrap()));
         assert_eq!(seen(tcp("10.0.0.2")), Some("10.0.0.2".parse().unwrap()));
         assert_eq!(seen(From::Unix), None);
+        assert_eq!(Callers::default().peer(&headers), None, "nobody wants to know");
     }
 }

@@ -85,7 +85,8 @@ impl Acceptor {
             tasks.service("certificate", async move { tls.watch(&*clock).await });
         }
         let trusted = settings.trusted_proxies.clone();
-        let terms = Terms { tasks, clock, finish, abort, tls, trusted };
+        let peers_wanted = limits.is_some();
+        let terms = Terms { tasks, clock, finish, abort, tls, trusted, peers_wanted };
         let places = places::count();
         let most = limits.and_then(|of| places::of_one(of.connections_per_address, places));
         let crowd = most.map(Crowd::new);
