@@ -6,6 +6,9 @@ use std::time::Duration;
 pub const LIVE_READERS_MAX: usize = 20_000;
 /// Open connections of the server.
 pub const CONNECTIONS_MAX: usize = 25_000;
+/// Requests of one connection of HTTP/1.1 that are answered in one turn, before others get theirs:
+/// those who send them behind each other without waiting gain nothing more from a longer one.
+pub const CONNECTION_TURN_REQUESTS: u32 = 4;
 /// A quiet line gets a heartbeat this often.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// File handles left to the store where the system gives a process few: so many fewer connections.

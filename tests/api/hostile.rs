@@ -208,6 +208,27 @@ async fn requests_in_thousands_behind_each_other_are_answered_one_by_one() {
 }
 
 #[tokio::test]
+async fn requests_behind_each_other_that_wait_for_nothing_let_others_in_between() {
+    let server = start().await;
+    let (mut hasty, mut other) =
+        (connect(&server, ATTACKER).await, connect(&server, "127.0.0.1:0").await);
+    let ask = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    for stream in [&mut hasty, &mut other] {
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        assert!(until(stream, "\"ok\"").await.contains(" 200 "));
+    }
+    hasty.write_all(ask.repeat(400).as_bytes()).await.unwrap();
+    other.write_all(ask.as_bytes()).await.unwrap();
+    assert!(until(&mut other, "\"ok\"").await.contains(" 200 "));
+    // Server and clients share one thread, so what has been answered by now came first.
+    let mut answered = vec![0; 1024 * 1024];
+    let count = hasty.try_read(&mut answered).unwrap_or(0);
+    let before = String::from_utf8_lossy(&answered[..count]).matches("HTTP/1.1 200").count();
+    assert!(before < 100, "{before} of 400 came before the other's");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn whoever_asks_much_is_refused_and_others_are_not() {
     let few = Allowance { requests_per_second: 4, streams_per_hour: 8, ..Allowance::default() };
     let limits = RateLimits { enforce: Some(true), address: few, ..RateLimits::default() };

@@ -6,6 +6,7 @@
 use std::{convert::Infallible, fmt, future::Future, io, net::IpAddr, pin::pin, sync::Arc};
 
 use axum::{body::Body, extract::Request, http::HeaderMap, response::Response};
+use futures_util::FutureExt as _;
 use hyper::{
     body::Incoming,
     rt::Executor,
@@ -20,7 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::{activity::Activity, certificates::Certificates, line::Line, preface::Version};
+use super::{
+    activity::Activity, certificates::Certificates, line::Line, preface::Version, turn::Turn,
+};
 use crate::{
     clock::Clock,
     http::{
@@ -145,8 +148,10 @@ where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
 {
     let callers = terms.callers(from);
-    let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        service.clone().call(callers.named(request))
+    let turn = Turn::default();
+    let answer = service_fn(|request: hyper::Request<Incoming>| {
+        let (mut service, request) = (service.clone(), callers.named(request));
+        turn.begin().then(move |()| service.call(request))
     });
     let mut builder = http1::Builder::new();
     builder
@@ -154,7 +159,7 @@ where
         .header_read_timeout(limits::HEADER_TIMEOUT)
         .max_buf_size(limits::HEADER_BYTES_MAX);
     let connection = builder.serve_connection(TokioIo::new(line), answer);
-    drive(connection, std::future::pending(), terms).await
+    turn.each(drive(connection, std::future::pending(), terms)).await
 }
 
 async fn http2<L, S>(line: L, from: From, service: S, terms: &Terms) -> Result<(), Broken>

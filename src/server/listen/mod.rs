@@ -35,6 +35,7 @@ mod crowd;
 mod line;
 mod places;
 mod preface;
+mod turn;
 mod unix;
 
 /// After a failed accept (no file handles are left, say) the next try waits this long.
