@@ -7,7 +7,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts, RawPathParams},
     http::{
-        HeaderMap, HeaderName, HeaderValue,
+        Extensions, HeaderMap, HeaderName, HeaderValue,
         header::{CACHE_CONTROL, CONTENT_TYPE},
         request::Parts,
     },
@@ -16,7 +16,7 @@ use axum::{
 use futures_util::Stream;
 use serde::Serialize;
 
-use super::{App, access, error::Fail};
+use super::{App, access, body::Incoming, error::Fail};
 use crate::{
     auth::Right,
     limits,
@@ -51,6 +51,17 @@ pub(super) async fn path_params(parts: &mut Parts) -> Result<Vec<String>, Fail> 
     let params = RawPathParams::from_request_parts(parts, &()).await;
     let params = params.map_err(|_| Fail::new(Code::InvalidPath, "the path is not UTF-8"))?;
     Ok(params.iter().map(|(_, value)| value.to_owned()).collect())
+}
+
+/// The whole body of a request whose sender may still do something when it has come.
+pub(super) async fn whole_body(
+    app: &App,
+    extensions: &Extensions,
+    body: Body,
+) -> Result<Bytes, Fail> {
+    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    access::holds(app, extensions)?;
+    Ok(body)
 }
 
 /// What a body is.

@@ -19,9 +19,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     App, access,
-    body::Incoming,
     error::Fail,
-    extract::{Kind as BodyKind, json, kind, path_params, unsupported},
+    extract::{Kind as BodyKind, json, kind, path_params, unsupported, whole_body},
     layers,
 };
 use crate::{
@@ -198,7 +197,7 @@ async fn asked<T: DeserializeOwned>(
     if let Some(right) = right {
         access::subscription(app, &access::of(&parts.extensions), right, &id)?;
     }
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = whole_body(app, &parts.extensions, body).await?;
     if kind(&parts.headers)? != BodyKind::Json {
         return Err(unsupported("this route takes one JSON object"));
     }

@@ -125,7 +125,7 @@ pub(super) fn subscription(app: &App, access: &Access, right: Right, id: &str) -
     Err(SubscriptionError::NotFound(id.to_owned()).into())
 }
 
-/// Somebody whose token holds still: it may have ended while they sent their body.
+/// Somebody whose token holds still.
 fn known(app: &App, access: &Access) -> Result<(), Fail> {
     match access {
         Access::Nobody(denied) => Err(unauthenticated(app, *denied)),
@@ -133,6 +133,16 @@ fn known(app: &App, access: &Access) -> Result<(), Fail> {
             Err(unauthenticated(app, Denied::Invalid))
         }
         Access::Everyone | Access::Holder(_) => Ok(()),
+    }
+}
+
+/// Whether the token that a request was let in with still holds, once its body has come: a body may
+/// take a minute.
+pub(super) fn holds(app: &App, extensions: &Extensions) -> Result<(), Fail> {
+    match extensions.get() {
+        Some(access @ Access::Holder(_)) => known(app, access),
+        // Whoever is nobody was let in to what nobody is asked for.
+        _ => Ok(()),
     }
 }
 

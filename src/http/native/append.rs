@@ -18,7 +18,7 @@ use crate::{
         App, access,
         body::Incoming,
         error::Fail,
-        extract::{Kind, json, kind, stream_path, unsupported},
+        extract::{Kind, json, kind, stream_path, unsupported, whole_body},
         params::{Params, wrong},
     },
     limits,
@@ -45,7 +45,7 @@ pub(in crate::http) async fn message(
     if kind(&parts.headers)? != Kind::Json {
         return Err(unsupported("this route takes one message"));
     }
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = whole_body(&app, &parts.extensions, body).await?;
     one(To { app: &app, path: &path, access: &access }, &body, Form::Message, asked).await
 }
 
@@ -116,15 +116,14 @@ impl Asked {
 }
 
 async fn events(to: To<'_>, parts: &Parts, body: Body) -> Result<Response, Fail> {
-    let clock = &**to.app.log().clock();
     let asked = Asked::of(&Params::of(&parts.uri)?)?;
     match kind(&parts.headers)? {
         Kind::Ndjson => {
-            let incoming = Incoming::ndjson(body, clock);
+            let incoming = Incoming::ndjson(body, &**to.app.log().clock());
             json(&ndjson::append_all(to, asked, incoming).await?)
         }
         Kind::Json => {
-            let body = Incoming::new(body, clock).whole().await?;
+            let body = whole_body(to.app, &parts.extensions, body).await?;
             if body.trim_ascii_start().first() == Some(&b'[') {
                 many(to, &body, asked).await
             } else {

@@ -12,9 +12,8 @@ use crate::{
     auth::Right,
     http::{
         App, access,
-        body::Incoming,
         error::Fail,
-        extract::{Kind, json, kind, media_type, stream_path, unsupported},
+        extract::{Kind, json, kind, media_type, stream_path, unsupported, whole_body},
         params::{Params, wrong},
     },
     limits,
@@ -76,7 +75,7 @@ pub(in crate::http) async fn create(
 ) -> Result<Response, Fail> {
     let (mut parts, body) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Write).await?;
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = whole_body(&app, &parts.extensions, body).await?;
     let creation = if body.is_empty() {
         StreamSpec::json().into()
     } else {

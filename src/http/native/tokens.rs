@@ -18,9 +18,8 @@ use crate::{
     auth::{Access, ChangeError, FileError, NewToken, Right, Scopes, Token, TokenError, Tokens},
     http::{
         App, access,
-        body::Incoming,
         error::Fail,
-        extract::{Kind, json, kind, path_params, unsupported},
+        extract::{Kind, json, kind, path_params, unsupported, whole_body},
     },
     wire::{
         code::Code,
@@ -49,7 +48,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     if kind(&parts.headers)? != Kind::Json {
         return Err(unsupported("this route takes one JSON object"));
     }
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = whole_body(&app, &parts.extensions, body).await?;
     let asked: CreateToken = serde_json::from_slice(&body).map_err(|error| {
         Fail::new(Code::InvalidBody, format!("the body is not what this route takes: {error}"))
     })?;

@@ -15,7 +15,11 @@ use super::headers::{
 };
 use crate::{
     auth::Right,
-    http::{App, access, body::Incoming, error::Fail, extract::stream_path},
+    http::{
+        App, access,
+        error::Fail,
+        extract::{stream_path, whole_body},
+    },
     limits,
     log::{
         Append, AppendError, Appended, JSON, NewRecord, PathError, ProducerError, StreamPath, json,
@@ -61,7 +65,7 @@ async fn to_path(
         let reason = format!("has 1 to {} bytes", limits::SEQ_BYTES_MAX);
         return Err(wrong(protocol::SEQ, &reason));
     }
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = whole_body(app, &parts.extensions, body).await?;
     let append = Append { producer, seq: seq.map(Arc::from), close, ..Append::default() };
     let append = if body.is_empty() { append } else { with_body(headers, &body, append)? };
     if append.records.is_empty() && !close {

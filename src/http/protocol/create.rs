@@ -21,7 +21,11 @@ use super::{
 };
 use crate::{
     auth::Right,
-    http::{App, access, body::Incoming, error::Fail, extract::stream_path},
+    http::{
+        App, access,
+        error::Fail,
+        extract::{stream_path, whole_body},
+    },
     log::{CreateError, Creation, Fork, JSON, ReadError, StreamSpec},
     wire::{OCTET_STREAM, paths},
 };
@@ -50,7 +54,7 @@ pub(in crate::http) async fn create(
     let inherited = source.map(|source| source.content_type.to_string());
     let content_type =
         content_type(&parts.headers)?.or(inherited).unwrap_or_else(|| OCTET_STREAM.to_owned());
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = whole_body(&app, &parts.extensions, body).await?;
     let records = records(&content_type, &body)?;
     if content_type == JSON {
         access::vouch(&access, false, records.iter().map(|record| &**record))?;

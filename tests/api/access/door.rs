@@ -49,6 +49,38 @@ async fn a_stranger_is_answered_before_the_body_is_read() {
 }
 
 #[tokio::test]
+async fn a_token_that_ends_while_its_body_comes_writes_nothing() {
+    let guarded = Guarded::new();
+    guarded.done("root", "POST", "/api/sessions", r#"{"id":"s"}"#).await;
+    let wake = r#"{"type":"pull-wake","streams":["a"],"wake_stream":"b"}"#;
+    for (method, uri, body) in [
+        ("POST", "/api/sessions/s/events", EVENT),
+        ("POST", "/api/events/sessions/s", EVENT),
+        ("POST", "/api/streams?sessionId=s", r#"{"channel":"message","data":{}}"#),
+        ("POST", "/v1/stream/sessions/s", EVENT),
+        ("PUT", "/v1/stream/new", EVENT),
+        ("PUT", "/api/streams/new", "{}"),
+        ("POST", "/api/sessions", r#"{"id":"new"}"#),
+        ("POST", "/api/sessions/s/messages", r#"{"text":"hello"}"#),
+        ("PATCH", "/api/sessions/s", r#"{"title":"mine"}"#),
+        ("PUT", "/v1/stream/__ds/subscriptions/new", wake),
+    ] {
+        let before = guarded.get("root", "/api/streams").await.text();
+        let token = guarded.scopes("late", &["admin:**"]);
+        let ending = futures_util::stream::once(async move {
+            token.cancel();
+            Ok::<_, std::io::Error>(body)
+        });
+        let request = super::request("late", method, uri, "").map(|_| Body::from_stream(ending));
+        assert_eq!(guarded.app.send(request).await.code(), "unauthenticated", "{method} {uri}");
+        let after = guarded.get("root", "/api/streams").await.text();
+        assert_eq!(before, after, "{method} {uri}");
+        let subscription = guarded.get("root", "/v1/stream/__ds/subscriptions/new").await;
+        assert_eq!(subscription.status, 404, "{method} {uri}");
+    }
+}
+
+#[tokio::test]
 async fn a_fork_reads_its_source_and_writes_its_own_path() {
     let guarded = Guarded::new();
     guarded.done("root", "PUT", "/v1/stream/secret", "").await;

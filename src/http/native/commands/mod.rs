@@ -20,9 +20,8 @@ use crate::{
     auth::{Access, Right},
     http::{
         App, access,
-        body::Incoming,
         error::Fail,
-        extract::{Kind, json, kind, path_params, stream_path, unsupported},
+        extract::{Kind, json, kind, path_params, stream_path, unsupported, whole_body},
     },
     log::{self, StreamPath},
     session::{
@@ -198,7 +197,7 @@ async fn body_of<T: DeserializeOwned>(
     body: axum::body::Body,
     needs: Body,
 ) -> Result<T, Fail> {
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = whole_body(app, &parts.extensions, body).await?;
     if body.is_empty() && needs == Body::Optional {
         return read_text("{}").map_err(read::invalid);
     }
