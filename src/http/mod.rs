@@ -34,6 +34,7 @@ mod cors;
 mod debug;
 mod error;
 mod extract;
+mod foreign;
 mod health;
 mod host;
 mod layers;
@@ -82,7 +83,8 @@ async fn answer(app: &App, mut router: Router, mut request: Request) -> Response
     if let Err(over) = rates::admit(app, &mut request).await {
         return rates::refused(app, over, request).await;
     }
-    if let Some(fail) = access::stranger(app, &request) {
+    let refused = access::stranger(app, &request).or_else(|| foreign::page(app, &request));
+    if let Some(fail) = refused {
         return fail.into_response();
     }
     let path = request.uri().path();

@@ -47,6 +47,7 @@ pub struct App {
     readers_max: usize,
     limiter: Option<Arc<Limiter>>,
     origins: Vec<String>,
+    names: Option<Vec<String>>,
     scheme: &'static str,
     host: Arc<dyn Host>,
     low_water: u64,
@@ -77,6 +78,7 @@ impl App {
             readers_max: limits::LIVE_READERS_MAX,
             limiter: None,
             origins: Vec::new(),
+            names: None,
             scheme: "http",
             host: Arc::new(NoHost),
             low_water: limits::LOW_WATER_BYTES,
@@ -111,6 +113,13 @@ impl App {
     #[must_use]
     pub fn with_origins(mut self, origins: Vec<String>) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// The same for this machine only: pages reach it by its address, or by one of these names.
+    #[must_use]
+    pub fn with_names(mut self, names: Option<Vec<String>>) -> Self {
+        self.names = names;
         self
     }
 
@@ -184,6 +193,11 @@ impl App {
     /// Origins whose pages may read and write.
     pub(super) fn origins(&self) -> &[String] {
         &self.origins
+    }
+
+    /// The names that pages may reach it by, beside its address, where it is for this machine only.
+    pub(super) fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     /// Where records are known to be damaged.

@@ -152,6 +152,7 @@ async fn start_asking(
         .with_host(Arc::new(host))
         .with_low_water(settings.low_water)
         .with_origins(settings.cors_origins.clone())
+        .with_names(settings.names())
         .with_scheme(settings.scheme());
     let app = app.with_tokens(tokens.clone());
     let app = Arc::new(match limits {

@@ -308,6 +308,15 @@ impl Settings {
         if self.tls_cert.is_some() { "https" } else { "http" }
     }
 
+    /// The names that a server on loopback goes by beside its address; `None` for one that others
+    /// reach by whatever name they have for it.
+    #[must_use]
+    pub fn names(&self) -> Option<Vec<String>> {
+        let said = self.public_url.iter().chain(&self.cors_origins);
+        let hosts = said.filter_map(|url| url::Url::parse(url).ok()?.host_str().map(str::to_owned));
+        self.listen.ip().is_loopback().then(|| hosts.collect())
+    }
+
     /// The URL under which workers reach a server that listens on `addr`, if that is known.
     #[must_use]
     pub fn public_url(&self, addr: SocketAddr) -> Option<String> {

@@ -18,6 +18,7 @@ mod debug;
 mod errors;
 mod events;
 mod follow;
+mod foreign;
 mod health;
 mod hostile;
 mod http2;
