@@ -22,7 +22,7 @@ const fn of(kind: Kind, template: &'static str) -> Route {
 }
 
 /// The routes. Where two take a path, the one that is named first is meant.
-const ROUTES: [Route; 48] = [
+const ROUTES: [Route; 52] = [
     of(Kind::Events, paths::SESSION_EVENTS),
     of(Kind::Events, paths::EVENTS),
     of(Kind::Live, paths::SESSION_STREAM),
@@ -71,6 +71,10 @@ const ROUTES: [Route; 48] = [
     of(Kind::Operator, paths::METRICS),
     of(Kind::Operator, paths::DEBUG),
     of(Kind::Operator, paths::VERSION),
+    of(Kind::Operator, paths::OPENAPI),
+    of(Kind::Operator, paths::TOKENS),
+    of(Kind::Operator, paths::TOKEN),
+    of(Kind::Operator, paths::TOKEN_APPROVE),
 ];
 
 /// The route of a path; where there is none, one that says so.
@@ -136,6 +140,11 @@ mod tests {
         for named in &ROUTES {
             let path = named.template.replace(['{', '}', '*'], "");
             assert_eq!(route(&path), *named, "{path}");
+        }
+        let tokens = [paths::TOKENS, paths::TOKEN, paths::TOKEN_APPROVE];
+        for path in paths::all().chain(tokens) {
+            let path = path.replace(['{', '}', '*'], "");
+            assert_ne!(route(&path).kind, Kind::Other, "{path} is counted as what is not there");
         }
     }
 }

@@ -57,7 +57,7 @@ kinds! {
     State = "state",
     /// Streams: listed, made, closed, deleted.
     Streams = "streams",
-    /// For operators: health, metrics, backups.
+    /// For operators: health, metrics, backups, tokens, the document of the interface.
     Operator = "operator",
     /// What is not there.
     Other = "other",
