@@ -1,7 +1,7 @@
 //! Stream paths, parsed once at the edge. A path is one to [`limits::PATH_BYTES_MAX`] bytes of
 //! segments between single slashes, none of them `.` or `..`, without control characters.
 //!
-//! Paths below [`CONTROL`] are the server's own. Invariant: no text from outside becomes one.
+//! Paths below [`CONTROL`] and `__server` are the server's own. Invariant: no text from outside becomes one.
 
 use std::{fmt, sync::Arc};
 
@@ -9,6 +9,9 @@ use crate::limits;
 
 /// The first segment of paths that the server keeps for itself (protocol, section 6).
 pub const CONTROL: &str = "__ds";
+/// The first segment of what rights name that is no stream, such as `__server/metrics`: a stream of
+/// that name would be for whoever may only look at counters.
+const SERVER: &str = "__server";
 
 /// The path of a stream, such as `sessions/abc`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,8 +38,8 @@ pub enum PathError {
     /// `//`, a leading or trailing slash, `.` or `..`.
     #[error("the path has an empty, `.` or `..` segment")]
     Segment,
-    /// Below [`CONTROL`].
-    #[error("paths below `{CONTROL}` are the server's own")]
+    /// Below [`CONTROL`] or `__server`.
+    #[error("paths below `{CONTROL}` and `{SERVER}` are the server's own")]
     Reserved,
 }
 
@@ -111,7 +114,10 @@ impl StreamPath {
 /// Whether a path is one of the server's own.
 #[must_use]
 pub fn is_reserved(path: &str) -> bool {
-    path.strip_prefix(CONTROL).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let is_below = |first: &str| {
+        path.strip_prefix(first).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    path.starts_with("__") && (is_below(CONTROL) || is_below(SERVER))
 }
 
 impl fmt::Display for StreamPath {
@@ -145,10 +151,10 @@ mod tests {
 
     #[test]
     fn the_server_s_own_paths_are_not_given_from_outside() {
-        for path in ["__ds", "__ds/keys", "__ds/subscriptions/a"] {
+        for path in ["__ds", "__ds/keys", "__ds/subscriptions/a", "__server", "__server/metrics"] {
             assert_eq!(StreamPath::parse(path), Err(PathError::Reserved), "{path}");
         }
-        for path in ["__dsy", "__DS/keys", "a/__ds", "_ds"] {
+        for path in ["__dsy", "__DS/keys", "a/__ds", "_ds", "__servers", "a/__server"] {
             assert!(StreamPath::parse(path).is_ok(), "{path}");
         }
         assert_eq!(StreamPath::control("keys").unwrap().as_str(), "__ds/keys");

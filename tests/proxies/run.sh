@@ -48,7 +48,7 @@ unread() { [ "$(readers)" = 0 ]; }
 event() { curl -sS -H 'content-type: application/json' "$1" -d "{\"channel\":\"x\",\"data\":\"$2\"}" -o "$WORK/answer"; }
 
 serve() {
-    "$SCROLLBACK" serve --data-dir "$WORK/data" --listen "127.0.0.1:$PORT" --log-filter warn 2>>"$WORK/server.log" &
+    "$SCROLLBACK" serve --public-url https://log.example --data-dir "$WORK/data" --listen "127.0.0.1:$PORT" --log-filter warn 2>>"$WORK/server.log" &
     SERVER=$!
     soon answers "$DIRECT/readyz"
 }
