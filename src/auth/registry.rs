@@ -190,6 +190,8 @@ impl Registry {
         check(&new)?;
         let rights = rights(&new.scopes, new.worker.as_ref());
         may_grant(by, &rights)?;
+        let expires_at = new.lasts_ms.map(|lasts| now_ms.saturating_add(lasts));
+        may_stand(by, &new, expires_at)?;
         // What ended long ago tells nobody anything any more.
         let kept = millis(limits::TOKEN_KEPT_AFTER_END);
         let over = |ends: u64| ends.saturating_add(kept) <= now_ms;
@@ -208,7 +210,7 @@ impl Registry {
             worker: new.worker,
             actor: new.actor,
             created_at: now_ms,
-            expires_at: new.lasts_ms.map(|lasts| now_ms.saturating_add(lasts)),
+            expires_at,
             changed_at: now_ms,
         };
         self.tokens.push(token.clone());
@@ -309,6 +311,31 @@ fn may_grant(by: &Access, rights: &Rights) -> Result<(), TokenError> {
             }
             Ok(())
         }
+    }
+}
+
+/// Whether somebody may make a token that stands for this actor and ends then. It does not outlast
+/// its maker's own, and who writes under one name makes no tokens that write under others; only
+/// those who may do everything name whom they like.
+fn may_stand(by: &Access, new: &NewToken, expires_at: Option<u64>) -> Result<(), TokenError> {
+    let Access::Holder(grant) = by else { return Ok(()) };
+    if grant.ends_ms.is_some_and(|ends| expires_at.is_none_or(|expires| expires > ends)) {
+        return Err(TokenError::Beyond("what lasts longer than your own token".to_owned()));
+    }
+    let may_all = match (&grant.rights, "admin:**".parse()) {
+        (Rights::Scopes(ours), Ok(all)) => ours.cover(&all),
+        _ => false,
+    };
+    // The token of a worker writes as that worker.
+    let is_as_worker = new.worker.is_some() && new.actor.is_none();
+    match &grant.actor {
+        Some(own) if !may_all && !is_as_worker => {
+            let asked = new.actor.as_ref().and_then(Actor::json);
+            let is_own = asked.as_deref() == Some(&**own);
+            let other = || TokenError::Beyond("another actor than your own".to_owned());
+            is_own.then_some(()).ok_or_else(other)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -429,6 +456,34 @@ mod tests {
         grant.revoked.cancel();
         let made = Registry::default().create(asked(&["read:a"]), &root, 0);
         assert_eq!(made.unwrap_err(), TokenError::Beyond("anything".to_owned()));
+    }
+
+    #[test]
+    fn a_token_outlasts_its_makers_by_no_moment_and_stands_for_nobody_else() {
+        let maker = |scope: &str, actor: Option<&str>, ends_ms| {
+            let actor = actor.and_then(|actor| actor.parse::<Actor>().unwrap().json());
+            let rights = Rights::Scopes(scopes(&[scope]));
+            let revoked = CancellationToken::new();
+            Access::Holder(Arc::new(Grant { id: Arc::from("t"), rights, actor, ends_ms, revoked }))
+        };
+        let new = |actor: Option<&str>, lasts_ms| {
+            let actor = actor.map(|actor| actor.parse().unwrap());
+            NewToken { actor, lasts_ms, ..asked(&["read:a"]) }
+        };
+        let (boss, victim) = (Some("user:boss"), Some("user:victim"));
+        for (by, new, is_made) in [
+            (maker("admin:a", None, Some(5_000)), new(None, Some(4_000)), true),
+            (maker("admin:a", None, Some(5_000)), new(None, Some(4_001)), false),
+            (maker("admin:a", None, Some(5_000)), new(None, None), false),
+            (maker("admin:**", boss, Some(5_000)), new(victim, Some(4_000)), true),
+            (maker("admin:a", None, None), new(victim, None), true),
+            (maker("admin:a", boss, None), new(boss, None), true),
+            (maker("admin:a", boss, None), new(victim, None), false),
+            (maker("admin:a", boss, None), new(None, None), false),
+        ] {
+            let shown = format!("{by:?} {new:?}");
+            assert_eq!(Registry::default().create(new, &by, 1_000).is_ok(), is_made, "{shown}");
+        }
     }
 
     #[test]
