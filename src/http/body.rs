@@ -1,13 +1,42 @@
-//! Request bodies: read piece by piece, with a bound on size, on silence and on slowness. A body
-//! that does not come whole is an error, never a shorter body.
+//! Request bodies: read piece by piece, with a bound on size, on silence and on slowness, and on
+//! what all that have not ended hold together. A body that does not come whole is an error, never
+//! a shorter body.
+
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use futures_util::FutureExt;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{error::Fail, pace::Pace};
 use crate::{clock::Clock, limits, wire::code::Code};
+
+/// Room for bodies that have begun and not ended. One that comes in one piece needs none of it, so
+/// whoever fills it up keeps nobody from appending.
+#[derive(Debug, Clone)]
+pub(super) struct BodyRoom(Arc<Semaphore>);
+
+/// In which room is counted.
+const ROOM_UNIT_BYTES: usize = 1024;
+
+impl BodyRoom {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes / ROOM_UNIT_BYTES)))
+    }
+
+    /// Takes more of it, to be given back with what was taken before.
+    fn take(&self, bytes: usize, held: &mut Option<OwnedSemaphorePermit>) -> Result<(), Fail> {
+        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.0).try_acquire_many_owned(units).map_err(|_| no_room())?;
+        match held {
+            Some(held) => held.merge(taken),
+            None => *held = Some(taken),
+        }
+        Ok(())
+    }
+}
 
 /// A body as it comes in.
 pub(super) struct Incoming<'a> {
@@ -56,25 +85,43 @@ impl<'a> Incoming<'a> {
     }
 
     /// All of it, up to [`limits::BODY_BYTES_MAX`].
-    pub(super) async fn whole(mut self) -> Result<Bytes, Fail> {
+    pub(super) async fn whole(mut self, room: &BodyRoom) -> Result<Bytes, Fail> {
         if self.body.size_hint().lower() > limits::BODY_BYTES_MAX as u64 {
             self.drain(0).await;
             return Err(too_large());
         }
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
-        // The body of an append comes in one piece, and is not copied.
-        let Some(second) = self.next().await? else { return bounded(first) };
-        let mut whole = Vec::with_capacity(first.len() + second.len());
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&second);
-        while let Some(piece) = self.next().await? {
+        // The body of an append comes in one piece, is not waited for and not copied.
+        match self.ready() {
+            Some(Ok(None)) => bounded(first),
+            Some(Ok(Some(second))) => self.pieces(&[first, second], room).await,
+            Some(Err(fail)) => Err(fail),
+            None => self.pieces(&[first], room).await,
+        }
+    }
+
+    /// All of a body that comes in several pieces, of which these are there.
+    async fn pieces(mut self, begun: &[Bytes], room: &BodyRoom) -> Result<Bytes, Fail> {
+        let mut held = None;
+        let mut whole = begun.concat();
+        let mut grown = room.take(whole.len(), &mut held);
+        while grown.is_ok() {
+            let Some(piece) = self.next().await? else { return bounded(whole.into()) };
             whole.extend_from_slice(&piece);
             if whole.len() > limits::BODY_BYTES_MAX {
-                self.drain(whole.len()).await;
+                drop(whole);
+                drop(held);
+                self.drain(limits::BODY_BYTES_MAX).await;
                 return Err(too_large());
             }
+            grown = room.take(piece.len(), &mut held);
         }
-        bounded(whole.into())
+        let came = whole.len();
+        // What is refused is not held on to while the rest of it comes.
+        drop(whole);
+        drop(held);
+        self.drain(came).await;
+        Err(no_room())
     }
 
     /// Takes in what is left of a body that nobody wants, up to the length of one that is whole.
@@ -129,6 +176,14 @@ fn too_slow() -> Fail {
             limits::BODY_WITHIN.as_secs(),
             limits::BODY_IDLE_TIMEOUT.as_secs()
         ),
+    )
+}
+
+fn no_room() -> Fail {
+    Fail::new(
+        Code::Busy,
+        "the server holds as many bodies that have not ended as it has room for; nothing was \
+         written, send it again shortly",
     )
 }
 

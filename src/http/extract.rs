@@ -59,7 +59,7 @@ pub(super) async fn whole_body(
     extensions: &Extensions,
     body: Body,
 ) -> Result<Bytes, Fail> {
-    let body = Incoming::new(body, &**app.log().clock()).whole().await?;
+    let body = Incoming::new(body, &**app.log().clock()).whole(app.body_room()).await?;
     access::holds(app, extensions)?;
     Ok(body)
 }

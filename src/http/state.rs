@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{self, Owners},
+    body::BodyRoom,
     error::Fail,
     host::{Host, NoHost},
     protocol::catch_up::Damaged,
@@ -52,6 +53,7 @@ pub struct App {
     host: Arc<dyn Host>,
     low_water: u64,
     damaged: Damaged,
+    body_room: BodyRoom,
     backups: Arc<Semaphore>,
     stopping: CancellationToken,
 }
@@ -83,6 +85,7 @@ impl App {
             host: Arc::new(NoHost),
             low_water: limits::LOW_WATER_BYTES,
             damaged: Damaged::default(),
+            body_room: BodyRoom::new(limits::BODIES_BYTES_MAX),
             backups: Arc::new(Semaphore::new(limits::BACKUPS_MAX)),
             stopping: CancellationToken::new(),
         }
@@ -198,6 +201,18 @@ impl App {
     /// The names that pages may reach it by, beside its address, where it is for this machine only.
     pub(super) fn names(&self) -> Option<&[String]> {
         self.names.as_deref()
+    }
+
+    /// The same with other room for bodies that have not ended.
+    #[must_use]
+    pub fn with_body_room(mut self, bytes: usize) -> Self {
+        self.body_room = BodyRoom::new(bytes);
+        self
+    }
+
+    /// Room for bodies that have not ended.
+    pub(super) fn body_room(&self) -> &BodyRoom {
+        &self.body_room
     }
 
     /// Where records are known to be damaged.

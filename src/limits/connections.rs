@@ -22,6 +22,9 @@ pub const HEADERS_MAX: usize = 100;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for the next piece of a request's body to arrive.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of all request bodies that have begun and not ended, and come in more than one piece: a
+/// small part of a server's memory, and 256 of the largest bodies at a time.
+pub const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A body has to come at a pace: this is how long it may be behind it …
 pub const BODY_BEHIND_MAX: Duration = Duration::from_secs(60);
 /// … this is what each byte of a body of one piece buys (some 1,000 bytes a second have to come) …

@@ -12,6 +12,7 @@
 
 mod access;
 mod append;
+mod bodies;
 mod channels;
 mod commands;
 mod debug;

@@ -27,7 +27,8 @@ pub(super) const EVENTS: &[Code] = &[Code::ContentTypeMismatch];
 /// A live reader more.
 pub(super) const LIVE: &[Code] = &[Code::Stopping, Code::TooManyReaders];
 /// A body of any kind.
-pub(super) const BODY: &[Code] = &[Code::IncompleteBody, Code::BodyTimeout, Code::BodyTooLarge];
+pub(super) const BODY: &[Code] =
+    &[Code::IncompleteBody, Code::BodyTimeout, Code::BodyTooLarge, Code::Busy];
 /// A body of JSON.
 pub(super) const JSON: &[Code] =
     &[Code::UnsupportedContentType, Code::InvalidJson, Code::JsonTooDeep];
