@@ -22,8 +22,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("cli", &["server", "client", "wire", "session::projections", "session::vocabulary"]),
     ("server", &["auth", "http", "session", "projection", "subscription", "log", "store"]),
     ("http", &["auth", "session", "projection", "subscription", "log", "wire"]),
-    // Rights are on the paths of streams.
-    ("auth", &["log"]),
+    // Rights are on the paths of streams; tokens are shown in the words of the wire.
+    ("auth", &["log", "wire"]),
     // It folds as the server does; what needs a log is not for it.
     (
         "client",

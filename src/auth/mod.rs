@@ -24,4 +24,5 @@ mod names;
 mod registry;
 mod scope;
 mod secret;
+mod shown;
 mod tokens;

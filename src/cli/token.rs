@@ -14,7 +14,7 @@ use super::{
     shown::visible,
 };
 use crate::{
-    auth::{Access, Actor, NewToken, Scope, Scopes, Token as Noted, TokenFile, Worker},
+    auth::{Access, Actor, NewToken, Scope, Scopes, TokenFile, Worker},
     client::Client,
     clock::{Clock, SystemClock},
     server::settings::{Settings, parse_span},
@@ -181,7 +181,7 @@ impl Create {
         let create =
             |registry: &mut crate::auth::Registry| registry.create(new, &Access::Everyone, now_ms);
         let (token, secret) = self.place.file().change(create)?;
-        Ok(CreatedToken { secret: secret.text().to_owned(), token: body_of(&token) })
+        Ok(CreatedToken { secret: secret.text().to_owned(), token: TokenBody::from(&token) })
     }
 }
 
@@ -198,7 +198,7 @@ impl List {
                         file.path().display()
                     )
                 })?;
-                registry.tokens().iter().map(body_of).collect()
+                registry.tokens().iter().map(TokenBody::from).collect()
             }
         };
         let mut output = self.form.open();
@@ -256,18 +256,4 @@ fn line(output: &mut Output, token: &TokenBody) -> Result<()> {
         token.name.as_deref().unwrap_or("-"),
     );
     Ok(output.line(&visible(&text))?)
-}
-
-fn body_of(token: &Noted) -> TokenBody {
-    TokenBody {
-        id: token.id.to_string(),
-        name: token.name.clone(),
-        scopes: token.scopes.iter().map(ToString::to_string).collect(),
-        worker: token.worker.as_ref().map(ToString::to_string),
-        approved: token.approved,
-        actor: token.actor.as_ref().map(ToString::to_string),
-        created_at: token.created_at,
-        expires_at: token.expires_at,
-        changed_at: token.changed_at,
-    }
 }

@@ -15,7 +15,7 @@ use axum::{
 };
 
 use crate::{
-    auth::{Access, ChangeError, FileError, NewToken, Right, Scopes, Token, TokenError, Tokens},
+    auth::{Access, ChangeError, FileError, NewToken, Right, Scopes, TokenError, Tokens},
     http::{
         App, access,
         error::Fail,
@@ -39,7 +39,7 @@ pub(in crate::http) fn router() -> Router<Arc<App>> {
 async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
     let (tokens, _) = admitted(&app, &request)?;
     let found = aside(move || tokens.list()).await?.map_err(|error| broken(&error))?;
-    json(&TokensAnswer { tokens: found.iter().map(body_of).collect() })
+    json(&TokensAnswer { tokens: found.iter().map(TokenBody::from).collect() })
 }
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
@@ -57,7 +57,7 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let (token, secret) = aside(move || tokens.create(new, &by, now_ms)).await??;
     tracing::info!(token = %token.id, "a token was made");
     let secret = secret.text().to_owned();
-    let mut response = json(&CreatedToken { secret, token: body_of(&token) })?;
+    let mut response = json(&CreatedToken { secret, token: TokenBody::from(&token) })?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
@@ -67,7 +67,7 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let id = id_of(request).await?;
     let token = aside(move || tokens.revoke(&id)).await??;
     tracing::info!(token = %token.id, "a token was revoked");
-    json(&body_of(&token))
+    json(&TokenBody::from(&token))
 }
 
 async fn approve(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
@@ -75,7 +75,7 @@ async fn approve(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let (id, now_ms) = (id_of(request).await?, app.log().clock().now_ms());
     let token = aside(move || tokens.approve(&id, &by, now_ms)).await??;
     tracing::info!(token = %token.id, "a worker's token was approved");
-    json(&body_of(&token))
+    json(&TokenBody::from(&token))
 }
 
 /// The tokens, for those who may see to them.
@@ -120,20 +120,6 @@ fn new_token(asked: CreateToken) -> Result<NewToken, Fail> {
 fn wrong(field: &str, error: &dyn std::error::Error) -> Fail {
     Fail::new(Code::InvalidBody, error.to_string())
         .with(|problem| problem.field = Some(field.to_owned()))
-}
-
-fn body_of(token: &Token) -> TokenBody {
-    TokenBody {
-        id: token.id.to_string(),
-        name: token.name.clone(),
-        scopes: token.scopes.iter().map(ToString::to_string).collect(),
-        worker: token.worker.as_ref().map(ToString::to_string),
-        approved: token.approved,
-        actor: token.actor.as_ref().map(ToString::to_string),
-        created_at: token.created_at,
-        expires_at: token.expires_at,
-        changed_at: token.changed_at,
-    }
 }
 
 impl From<ChangeError> for Fail {
