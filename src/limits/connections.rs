@@ -20,6 +20,9 @@ pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 pub const HEADERS_MAX: usize = 100;
 /// Time for a request's headers to arrive, and for which an idle connection stays open.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that brought no HTTP keeps its place for so long after it was refused: whoever
+/// opens one after the other has as many refusals a second as connections, and not thousands.
+pub const RUBBISH_HELD: Duration = Duration::from_secs(1);
 /// Time for the next piece of a request's body to arrive.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of all request bodies that have begun and not ended, and come in more than one piece: a

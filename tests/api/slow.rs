@@ -133,3 +133,41 @@ async fn a_reader_that_never_reads_is_disconnected_and_its_neighbour_is_not() {
     drop(stalled);
     server.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_http_is_refused_at_once_and_keeps_its_place_for_a_while() {
+    let server = start_paused().await;
+    for rubbish in ["\u{1}\u{2}\u{3} rubbish\r\n\r\n", &"GET / HTTP/1.1\r\nx: y\r\n".repeat(4_000)]
+    {
+        let begun = Instant::now();
+        let mut wire = Wire::to(&server).await;
+        wire.send(rubbish).await;
+        let refused = wire.until("\r\n\r\n").await;
+        assert!(refused.starts_with("HTTP/1.1 4"), "{refused}");
+        assert_eq!(begun.elapsed(), Duration::ZERO, "the refusal does not wait");
+        assert_eq!(wire.0.read(&mut [0; 16]).await.unwrap_or(0), 0, "nothing more comes");
+        assert!(begun.elapsed() >= limits::RUBBISH_HELD);
+    }
+    // One that goes at once keeps its place as long.
+    let mut wire = Wire::to(&server).await;
+    wire.send("\u{1}\r\n\r\n").await;
+    wire.until("\r\n\r\n").await;
+    drop(wire);
+    let begun = Instant::now();
+    while server.connections() > 0 {
+        time::sleep(limits::RUBBISH_HELD / 4).await;
+    }
+    assert!(begun.elapsed() >= limits::RUBBISH_HELD / 2);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stops_does_not_wait_for_those_who_brought_no_http() {
+    let server = start_paused().await;
+    let mut wire = Wire::to(&server).await;
+    wire.send("\u{1}\r\n\r\n").await;
+    wire.until("\r\n\r\n").await;
+    let begun = Instant::now();
+    server.stop().await.unwrap();
+    assert!(begun.elapsed() < limits::RUBBISH_HELD);
+}

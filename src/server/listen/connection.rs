@@ -116,9 +116,15 @@ where
         + Send
         + 'static,
 {
-    let handshake = tls.acceptor().accept(line);
-    let Some(line) = in_time(limits::TLS_HANDSHAKE_WITHIN, handshake, terms).await? else {
-        return Ok(());
+    let handshake = tls.acceptor().accept(line).into_fallible().map(Ok);
+    let line = match in_time(limits::TLS_HANDSHAKE_WITHIN, handshake, terms).await? {
+        None => return Ok(()),
+        Some(Ok(line)) => line,
+        Some(Err((error, line))) => {
+            hold(terms).await;
+            drop(line);
+            return Err(error.into());
+        }
     };
     let is_http2 = line.get_ref().1.alpn_protocol() == Some(b"h2");
     if is_http2 {
@@ -191,7 +197,12 @@ where
         .keep_alive_interval(limits::HTTP2_PING_EVERY)
         .keep_alive_timeout(limits::HTTP2_PING_WITHIN);
     let connection = builder.serve_connection(TokioIo::new(line), answer);
-    drive(connection, activity.until_quiet(&*terms.clock), terms).await
+    let served = drive(connection, activity.until_quiet(&*terms.clock), terms).await;
+    if served.is_err() {
+        // Of what kind it is cannot be told, and to hold the place of one that was cut costs little.
+        hold(terms).await;
+    }
+    served
 }
 
 /// Drives a connection to its end, which it is told of when the server stops, or when there has
@@ -208,7 +219,12 @@ where
     // Nothing is aborted that was not told to finish, so until then one signal is watched.
     tokio::select! {
         biased;
-        served = connection.as_mut() => return Ok(served?),
+        served = connection.as_mut() => {
+            if served.as_ref().is_err_and(hyper::Error::is_parse) {
+                hold(terms).await;
+            }
+            return Ok(served?);
+        }
         () = terms.finish.cancelled() => connection.as_mut().graceful_shutdown(),
         () = enough => {
             connection.as_mut().graceful_shutdown();
@@ -219,6 +235,14 @@ where
         }
     }
     Ok(terms.abort.run_until_cancelled(connection).await.unwrap_or(Ok(()))?)
+}
+
+/// Lets a connection that brought rubbish stay open for a while, with nothing read of it and its
+/// place taken: its client has the time to read the refusal, which closing on bytes that were not
+/// read would take from it, and one who comes again and again is slowed down at its own cost.
+async fn hold(terms: &Terms) {
+    let held = terms.clock.sleep(limits::RUBBISH_HELD);
+    terms.finish.run_until_cancelled(held).await;
 }
 
 /// Who asks over one connection.

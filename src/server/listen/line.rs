@@ -124,8 +124,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
         Pin::new(&mut self.get_mut().socket).poll_flush(context)
     }
 
+    /// The socket is closed when this is dropped, and not before: a connection that is held after
+    /// its last answer is not to look ended from the other end.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+        self.poll_flush(context)
     }
 }
 
