@@ -4,7 +4,7 @@
 //! a client sends, it gets an answer in the documented form, and a write that was answered with
 //! an error is not in the log, but for what the answer's `count` says.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -15,7 +15,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use tower::{Service, ServiceBuilder, service_fn};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 pub(crate) use self::rates::{Network, Open};
 use self::seen::Seen;
@@ -64,16 +64,25 @@ pub fn service(
         let (app, router) = (Arc::clone(&app), router.clone());
         let (seen, request) = Seen::of(request, app.log().metrics());
         let span = seen.span(&request);
-        async move {
-            // In one expression: a name of its own would keep the future twice.
-            let answered = AssertUnwindSafe(answer(&app, router, request).instrument(span.clone()))
-                .catch_unwind()
-                .await;
+        // Some kilobytes: unboxed they are moved from layer to layer, and every connection keeps
+        // room for them while it is idle.
+        Box::pin(async move {
+            let answered = guarded(&app, router, request, span.clone()).await;
             let response = answered.unwrap_or_else(|panic| layers::panicked(&*panic, seen.id()));
             Ok(seen.finish(layers::finish(response, &app), &span, app.log().metrics()))
-        }
+        })
     });
     ServiceBuilder::new().option_layer(cors).service(answering)
+}
+
+/// The answer, or what a defect left of it. No async function, which would keep the future twice.
+fn guarded(
+    app: &App,
+    router: Router,
+    request: Request,
+    span: Span,
+) -> impl Future<Output = Result<Response, Box<dyn Any + Send>>> + Send {
+    AssertUnwindSafe(answer(app, router, request).instrument(span)).catch_unwind()
 }
 
 /// Appends, which are most of what a server does, go around the router: it would box them and
@@ -89,8 +98,10 @@ async fn answer(app: &App, mut router: Router, mut request: Request) -> Response
     }
     let path = request.uri().path();
     if request.method() == Method::POST {
-        if let Some(session) = paths::plain_session(path).map(StreamPath::session) {
-            return native::append::to_session(app, session, request).await;
+        let session = || paths::plain_session(path).map(StreamPath::session);
+        let stream = || paths::plain_events(path).map(StreamPath::parse);
+        if let Some(stream) = session().or_else(stream) {
+            return native::append::to_stream(app, stream, request).await;
         }
         if let Some(stream) = paths::plain_stream(path).map(StreamPath::parse) {
             return protocol::append::to_stream(app, stream, request).await;

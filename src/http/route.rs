@@ -5,7 +5,7 @@
 
 use crate::{
     metrics::Kind,
-    wire::paths::{self, plain_session, plain_stream},
+    wire::paths::{self, plain_events, plain_session, plain_stream},
 };
 
 /// A route, as it is counted and traced.
@@ -82,6 +82,12 @@ pub(super) fn route(path: &str) -> Route {
     // Appends are found without a look at the others.
     if plain_session(path).is_some() {
         return of(Kind::Events, paths::SESSION_EVENTS);
+    }
+    if plain_events(path).is_some() {
+        return of(Kind::Events, paths::EVENTS);
+    }
+    if path == paths::STREAMS {
+        return of(Kind::Streams, paths::STREAMS);
     }
     if plain_stream(path).is_some() {
         return of(Kind::Protocol, paths::PROTOCOL_STREAM);

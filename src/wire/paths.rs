@@ -195,6 +195,13 @@ pub fn plain_session(path: &str) -> Option<&str> {
     (!id.is_empty() && !id.contains(['/', '%'])).then_some(id)
 }
 
+/// The stream whose events a path names by its own, where nothing in it has to be decoded.
+#[must_use]
+pub fn plain_events(path: &str) -> Option<&str> {
+    let stream = path.strip_prefix("/api/events/")?;
+    (!stream.is_empty() && !stream.contains('%')).then_some(stream)
+}
+
 /// The stream that a path of the protocol names, where nothing in it has to be decoded.
 #[must_use]
 pub fn plain_stream(path: &str) -> Option<&str> {
@@ -297,6 +304,14 @@ mod tests {
             "/api/sessions/a/stream",
         ] {
             assert_eq!(plain_session(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn plain_events_are_those_of_a_path_without_escapes() {
+        assert_eq!(plain_events("/api/events/a/b"), Some("a/b"));
+        for path in ["/api/events", "/api/events/", "/api/events/a%20b", "/api/eventsa"] {
+            assert_eq!(plain_events(path), None, "{path}");
         }
     }
 

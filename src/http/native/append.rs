@@ -60,15 +60,15 @@ pub(in crate::http) async fn to_path(
     events(To { app: &app, path: &path, access: &access }, &parts, body).await
 }
 
-/// `POST /api/sessions/{id}/events` again, of a session that is known already.
-pub(in crate::http) async fn to_session(
+/// The same again, of a stream that is known already.
+pub(in crate::http) async fn to_stream(
     app: &App,
-    session: Result<StreamPath, PathError>,
+    stream: Result<StreamPath, PathError>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let appended = async {
-        let path = session?;
+        let path = stream?;
         let access = access::of(&parts.extensions);
         access::allow(app, &access, Right::Write, &path).await?;
         events(To { app, path: &path, access: &access }, &parts, body).await
