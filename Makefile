@@ -13,8 +13,9 @@ CASES := 4000
 fuzz:      ; PROPTEST_CASES=$(CASES) cargo test --test fuzz
 # Half an hour of load and faults; another time, or a seed: make soak SOAK=60s SEED=--seed=7.
 SOAK := 30m
-soak:      ; cargo run --bin scrollback -- bench soak --duration $(SOAK) $(SEED)
-soak-minute: ; $(MAKE) soak SOAK=60s
+soak:      ; cargo run --release --bin scrollback -- bench soak --duration $(SOAK) $(SEED)
+# The same for a minute, without the wait for a release build.
+soak-minute: ; cargo run --bin scrollback -- bench soak --duration 60s $(SEED)
 bench:     ; benches/standard.sh
 hostile:   ; benches/hostile.sh
 fmt:       ; cargo fmt

@@ -290,6 +290,9 @@ pub const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const RETENTION_MIN: Duration = Duration::from_secs(1);
 /// How often the sweeper looks for what is due.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often it looks whether a deleted stream still has forks. They tell it themselves when they
+/// go; this is for what a crash kept them from telling.
+pub const HIDDEN_LOOK_EVERY: Duration = Duration::from_secs(3_600);
 /// Streams swept in one step, so that writers never wait for it long.
 pub const SWEEP_STEP_STREAMS: usize = 256;
 

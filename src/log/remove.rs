@@ -2,7 +2,8 @@
 //! what it holds.
 //!
 //! Invariant: a stream goes only when no fork of it is left, and its own source learns of that
-//! after it is gone. A crash in between leaves a note of nothing, which is found when it matters.
+//! after it is gone. A crash in between leaves a note of nothing, or a stream that is kept for
+//! nobody; either is found when it is looked at, and by the sweeper.
 
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use super::{
     Inner, Refused, StreamPath, append::refused, create::bare, fork::change, meta::StreamMeta,
     stream::OpenStream,
 };
-use crate::store::{Change, Head, StreamNo, Ticket, WriteError};
+use crate::{
+    limits,
+    store::{Change, Head, StreamNo, Ticket, WriteError},
+};
 
 impl Inner {
     /// Deletes a stream, or hides it while it has forks. Whether it was there.
@@ -37,12 +41,22 @@ impl Inner {
             self.is_held_by_forks(open).await?;
             return Ok(true);
         }
-        let (mut parent, mut child) = (parent, open.number());
-        while let Some(stream) = parent {
-            let Some(next) = self.release(stream, child).await? else { break };
-            (parent, child) = (next, stream);
-        }
+        self.release_line(parent, open.number()).await?;
         Ok(true)
+    }
+
+    /// Lets a source forget a fork that is no more, and its own source forget it where it went
+    /// with that, and so on.
+    async fn release_line(
+        &self,
+        mut source: Option<StreamNo>,
+        mut fork: StreamNo,
+    ) -> Result<(), Refused> {
+        while let Some(stream) = source {
+            let Some(next) = self.release(stream, fork).await? else { break };
+            (source, fork) = (next, stream);
+        }
+        Ok(())
     }
 
     /// Submits the end of a stream; with it comes the source that it lets go of.
@@ -64,8 +78,19 @@ impl Inner {
         let timestamp_ms = state.last_timestamp_ms;
         let mut write = Self::write(open, &mut state, timestamp_ms);
         write.meta.push(state.meta.change());
+        let look_ms = self.hidden_look_ms();
+        if state.due_ms == 0 || look_ms < state.due_ms {
+            state.due_ms = look_ms;
+            write.due_ms = Some(look_ms);
+        }
         write.permit = write.permit.telling(self.tell_roll(open.path()));
         Some((self.store.submit(write), None))
+    }
+
+    /// When the sweeper looks again whether a hidden stream still has forks.
+    pub(super) fn hidden_look_ms(&self) -> u64 {
+        let every_ms = u64::try_from(limits::HIDDEN_LOOK_EVERY.as_millis()).unwrap_or(u64::MAX);
+        self.clock.now_ms().saturating_add(every_ms)
     }
 
     /// Lets a source forget a fork that is no more. Where that was the last one of a deleted
@@ -116,7 +141,8 @@ impl Inner {
     }
 
     /// Whether a deleted stream still has forks. A crash may have come between the end of a fork
-    /// and its source's learning of it; then this is where it learns.
+    /// and its source's learning of it, or between that and the source's own end; then this is
+    /// where it learns, or ends.
     pub(super) async fn is_held_by_forks(&self, open: &Arc<OpenStream>) -> Result<bool, Refused> {
         let forks: Vec<StreamNo> = open.assigned().forks.iter().copied().collect();
         for fork in forks {
@@ -128,12 +154,10 @@ impl Inner {
             if self.store.head(fork).await?.is_some_and(is_ours) {
                 return Ok(true);
             }
-            let parent = open.number();
-            let (mut next, mut child) = (Some(parent), fork);
-            while let Some(stream) = next {
-                let Some(after) = self.release(stream, child).await? else { break };
-                (next, child) = (after, stream);
-            }
+            self.release_line(Some(open.number()), fork).await?;
+        }
+        if let Some(source) = self.reap(open).await? {
+            self.release_line(source, open.number()).await?;
         }
         Ok(!open.assigned().gone)
     }

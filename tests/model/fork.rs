@@ -13,8 +13,8 @@ use scrollback::{
     },
     metrics::Metrics,
     store::{
-        Batch, Change, MetaChange, PageLimit, Permit, Store as _, Write, memory::MemoryStore,
-        sled::SledStore,
+        Batch, Change, MetaChange, PageLimit, Permit, Store as _, StreamNo, Write,
+        memory::MemoryStore, sled::SledStore,
     },
 };
 
@@ -238,22 +238,67 @@ async fn a_source_forgets_a_fork_that_never_came_to_be() {
         key: Arc::from(format!("fork/{number}")),
         value: Some(Bytes::new()),
     };
-    let write = Write {
-        stream,
-        change: Change::Append { expected_tail: Offset(0) },
-        records: Batch::new(),
-        timestamp_ms: 0,
-        meta: vec![note(4_242), note(other.0)],
-        due_ms: None,
-        permit: Permit::default(),
-    };
-    store.submit(write).settled().await.unwrap();
+    store.submit(only(stream, vec![note(4_242), note(other.0)])).settled().await.unwrap();
     let log = log_over(Arc::<SledStore>::clone(&store), &clock);
     log.delete(&path("a")).await.unwrap();
     let gone = log.info(&path("a")).await;
     assert!(matches!(gone, Err(ReadError::NoStream(_))), "{gone:?}");
     assert!(log.info(&path("b")).await.is_ok());
     assert!(!log.create(&path("a"), StreamSpec::json()).await.unwrap().existed);
+}
+
+/// A write of metadata alone, to a stream without records.
+fn only(stream: StreamNo, meta: Vec<MetaChange>) -> Write {
+    Write {
+        stream,
+        change: Change::Append { expected_tail: Offset(0) },
+        records: Batch::new(),
+        timestamp_ms: 0,
+        meta,
+        due_ms: None,
+        permit: Permit::default(),
+    }
+}
+
+/// A crash between a source's learning that its last fork is no more and its own end leaves a
+/// stream that is kept for nobody.
+#[tokio::test]
+async fn a_source_that_is_kept_for_nobody_goes_when_it_is_looked_at() {
+    for look in ["read", "sweep", "make"] {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::default());
+        let store = Arc::new(SledStore::open_sized(folder.path(), metrics, SIZES).unwrap());
+        let clock = ManualClock::at(NOW_MS);
+        let log = log_over(Arc::<SledStore>::clone(&store), &clock);
+        log.create(&path("root"), StreamSpec::json()).await.unwrap();
+        for (source, fork) in [("root", "a"), ("a", "b")] {
+            let fork_of = Fork { source: path(source), at: None, sub: 0 };
+            let creation = Creation { fork: Some(fork_of), ..StreamSpec::json().into() };
+            log.create(&path(fork), creation).await.unwrap();
+        }
+        let number = |name: &'static str| {
+            let found = store.find(name);
+            async move { found.await.unwrap().unwrap().stream }
+        };
+        let (a, b) = (number("a").await, number("b").await);
+        log.delete(&path("root")).await.unwrap();
+        log.delete(&path("a")).await.unwrap();
+        let gone = MetaChange { key: Arc::from(format!("fork/{}", b.0)), value: None };
+        store.submit(only(a, vec![gone])).settled().await.unwrap();
+        let log = log_over(Arc::<SledStore>::clone(&store), &clock);
+        match look {
+            "read" => drop(log.info(&path("a")).await),
+            "sweep" => {
+                clock.advance(Duration::from_secs(60 * 24 * 3_600));
+                log.sweep().await.unwrap();
+            }
+            _ => assert!(!log.create(&path("a"), StreamSpec::json()).await.unwrap().existed),
+        }
+        if look != "make" {
+            assert!(store.find("a").await.unwrap().is_none(), "{look} has not found it");
+        }
+        assert!(store.find("root").await.unwrap().is_none(), "{look} has not freed its source");
+    }
 }
 
 /// A source that is over while a fork lives is hidden, and the sweeper has nothing to do with it.

@@ -28,9 +28,9 @@ pub(super) enum Attack {
     Pipeline,
     /// Tiny streams, one after the other, on 16 connections.
     Streams,
-    /// Lists of headers of a megabyte, on 16 connections.
+    /// Lists of headers of a megabyte, on 200 connections.
     Headers,
-    /// What is no request, on 16 connections.
+    /// What is no request, on 200 connections.
     Rubbish,
 }
 
@@ -39,7 +39,7 @@ impl Attack {
     fn connections(self) -> usize {
         match self {
             Self::Slowloris => 500,
-            Self::Deaf => 200,
+            Self::Deaf | Self::Headers | Self::Rubbish => 200,
             Self::Idle => 5_000,
             _ => 16,
         }

@@ -121,7 +121,11 @@ impl Acceptor {
                             let held = (place, member);
                             self.connection(socket, from, service.clone(), held);
                         }
-                        Err(crowded) => self.turn_away(&socket, from, crowded),
+                        Err(crowded) => {
+                            self.turn_away(&socket, from, crowded);
+                            // Whoever comes again at once would keep requests from their turn.
+                            tokio::task::yield_now().await;
+                        }
                     },
                     Err(error) => {
                         tracing::warn!(error = %error, "a connection was not accepted");
