@@ -3,7 +3,7 @@
 # Not `advisories`: their database is not in a registry, and CI reaches nothing else.
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 
-.PHONY: run demo test fuzz soak soak-minute bench hostile fmt fmt-check lint lint-client test-otlp doc conformance clients schemathesis deny ci
+.PHONY: run demo test fuzz soak soak-minute bench hostile fmt fmt-check lint lint-client test-otlp doc openapi conformance clients schemathesis deny ci
 
 run:       ; cargo run --release -- serve --data-dir data
 demo:      ; cargo run --release -- demo
@@ -25,6 +25,8 @@ lint:      ; cargo clippy --all-targets --features otlp -- -D warnings
 lint-client: ; cargo clippy --no-default-features --features client -- -D warnings
 test-otlp: ; cargo test --features otlp --test otlp
 doc:       ; RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+# Writes what is kept of the interface: first its examples, which the document then shows.
+openapi:   ; SCROLLBACK_BLESS=1 cargo test --test api openapi::answers::the_examples && SCROLLBACK_BLESS=1 cargo test --test api openapi::answers
 conformance: ; tests/conformance/run.sh
 clients:   ; cargo build --bin scrollback && tests/clients/run.sh
 schemathesis: ; cargo build --bin scrollback && tests/schemathesis/run.sh

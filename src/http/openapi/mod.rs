@@ -3,7 +3,7 @@
 //!
 //! The operations stand here and not at their handlers: a handler stays as short as it is, and all
 //! that clients can rely on is read in one place. Invariant: every route and method of the router is
-//! here, and nothing else; `tests/api/openapi.rs` compares them, both ways, and runs the examples.
+//! here, and nothing else; `tests/api/openapi/` compares them, both ways, and runs the examples.
 
 use std::sync::LazyLock;
 
@@ -30,6 +30,7 @@ use self::operation::Op;
 use super::{extract::json_bytes, protocol::catch_up::matches_tag};
 use crate::wire::{bodies, code::Code, commands, debug, problem::Problem, subscription, tokens};
 
+mod answers;
 mod operation;
 mod parameters;
 mod problems;
@@ -137,6 +138,7 @@ fn document() -> Value {
     if let Some(items) = document.pointer_mut(events) {
         *items = json!({ "$ref": "#/components/schemas/Event" });
     }
+    answers::show(&mut document);
     document
 }
 

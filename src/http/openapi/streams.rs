@@ -186,7 +186,8 @@ fn follow(path: &'static str, id: &'static str, summary: &'static str) -> Op {
 fn several() -> Vec<Op> {
     let cursor = || {
         [
-            query("cursor", number(), "The newest `id` that was seen; now unless given."),
+            query("cursor", number(), "The newest `id` that was seen; now unless given.")
+                .example(Some(1.into())),
             live(),
             last_event_id(number().into(), "The same, from an `EventSource`. It wins."),
         ]
