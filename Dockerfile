@@ -13,14 +13,15 @@ WORKDIR /source
 COPY . .
 RUN cargo build --release --locked --bin scrollback \
     # An empty folder for the data: the last stage has no shell to make one.
-    && mkdir -p /out/scrollback && cp target/release/scrollback /out/scrollback-bin
+    && mkdir -p /out/lib/scrollback && cp target/release/scrollback /out/scrollback
 
 # Not static: webhooks look up names, and a static GNU C library needs the shared one for that.
 # This base has the C library, the certificates of public authorities, time zones, and no more.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /out/scrollback-bin /usr/local/bin/scrollback
-# 65532 is this base's `nonroot`. A volume that is new takes over the owner of the folder.
-COPY --from=build --chown=65532:65532 --chmod=0700 /out/scrollback /var/lib/scrollback
+COPY --from=build /out/scrollback /usr/local/bin/scrollback
+# 65532 is this base's `nonroot`. A volume that is new takes over the owner and the mode of the
+# folder, which has them only as something that is copied, not as the place that is copied to.
+COPY --from=build --chown=65532:65532 --chmod=0700 /out/lib/ /var/lib/
 USER 65532:65532
 
 # The log is a folder inside the volume, so that a restored one can take its place beside it.
