@@ -1,29 +1,22 @@
 #!/usr/bin/env bash
 # The proxies of the operations guide, with the very files that it gives out, in front of a server:
 # live reads, long-polls, uploads that stay open, HTTP/2, what reaches the logs, a server that is
-# killed. Not in CI: it takes two minutes and needs nginx and Caddy (Debian: nginx-light, caddy).
+# killed. Each has a server of its own, both run beside each other; a minute and a half, most of it
+# waiting. Needs nginx and Caddy (Debian: nginx-light, caddy).
 #
 #   tests/proxies/run.sh [nginx] [caddy]
-#
-# The server is the binary at $SCROLLBACK, else the one that `cargo build` makes.
-set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
-SCROLLBACK=${SCROLLBACK:-${CARGO_TARGET_DIR:-target}/debug/scrollback}
-missing() { echo "tests/proxies: $1 is needed" >&2; exit 2; }
-for tool in curl openssl python3; do command -v $tool >/dev/null || missing $tool; done
-[ -x "$SCROLLBACK" ] || missing "a server at $SCROLLBACK (cargo build --bin scrollback)"
+. "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+# Checks go on after one that fails; nginx is where only root looks.
+set +e
+PATH=$PATH:/usr/sbin
+cd ../..
+chmod 755 "$WORK"
 PROXIES=("$@")
 [ $# != 0 ] || PROXIES=(nginx caddy)
-for proxy in "${PROXIES[@]}"; do command -v "$proxy" >/dev/null || missing "$proxy"; done
+for tool in curl openssl python3 "${PROXIES[@]}"; do command -v "$tool" >/dev/null || missing "$tool is needed"; done
 
-WORK=$(mktemp -d)
-chmod 755 "$WORK"
-FAILED=0
-SERVER='' PROXY=''
-trap 'kill $SERVER $PROXY $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$WORK"' EXIT
-trap 'exit 130' INT TERM HUP
-
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# Ports that nobody has: all held at once, so that they differ.
+free_ports() { python3 -c 'import socket, sys; held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]; print(*(s.getsockname()[1] for s in held))' "$1"; }
 check() {
     local name=$1
     shift
@@ -41,13 +34,12 @@ soon() {
     return 1
 }
 same() { [ "$1" = "$2" ] || { echo "      $1, not $2"; return 1; }; }
-in_file() { grep -q -- "$2" "$1"; }
+in_file() { grep -sq -- "$2" "$1"; }
 answers() { curl -fsS -o "$WORK/answer" "$1" 2>"$WORK/refused"; }
 readers() { curl -sS "$DIRECT/metrics" | sed -n 's/^scrollback_live_readers //p'; }
-unread() { [ "$(readers)" = 0 ]; }
 event() { curl -sS -H 'content-type: application/json' "$1" -d "{\"channel\":\"x\",\"data\":\"$2\"}" -o "$WORK/answer"; }
 
-serve() {
+start_server() {
     "$SCROLLBACK" serve --public-url https://log.example --data-dir "$WORK/data" --listen "127.0.0.1:$PORT" --log-filter warn 2>>"$WORK/server.log" &
     SERVER=$!
     soon answers "$DIRECT/readyz"
@@ -75,9 +67,10 @@ start_caddy() {
 
 # Everything about one proxy, in the order of what takes longest.
 through() {
-    local S=$URL/api/sessions quiet poll slow many status
+    local S=$URL/api/sessions quiet poll slow reader many status
     event "$S/quiet/events" before
     event "$S/many/events" before
+    event "$S/open/events" before
     curl -sSN "$S/quiet/stream" >"$WORK/quiet" &
     quiet=$!
     check 'a live read begins' soon in_file "$WORK/quiet" 'caught-up'
@@ -94,66 +87,87 @@ through() {
     curl -sS -H 'content-type: application/x-ndjson' "$S/upload/events" -T "$WORK/upload" -X POST >"$WORK/answer"
     check "an upload of $(wc -c <"$WORK/upload" | numfmt --to=iec) arrives whole" in_file "$WORK/answer" '"count":300000'
     mkfifo "$WORK/pipe"
-    curl -sS -H 'content-type: application/x-ndjson' -X POST "$S/open/events" -T - <"$WORK/pipe" >"$WORK/opened" &
+    curl -sS --max-time 60 -H 'content-type: application/x-ndjson' -X POST "$S/open/events" -T - <"$WORK/pipe" >"$WORK/opened" &
     slow=$!
     exec 7>"$WORK/pipe"
     echo '{"channel":"x","data":"first"}' >&7
-    curl -sSN --max-time 10 "$S/open/stream" >"$WORK/seen" 2>/dev/null &
+    # Not with the pipe in its hands: the upload would never end.
+    curl -sSN --max-time 60 "$S/open/stream" >"$WORK/seen" 7>&- &
+    reader=$!
     check 'the first line of an upload is read while it is open' soon in_file "$WORK/seen" '"first"'
     echo '{"channel":"x","data":"second"}' >&7
     exec 7>&-
     wait $slow
     check 'and the rest follows' in_file "$WORK/opened" '"count":2'
+    kill $reader
+    wait $reader 2>/dev/null
     rm "$WORK/pipe"
     head -c 2000000 /dev/zero | tr '\0' x | sed 's/.*/{"channel":"x","data":"&"}/' >"$WORK/big"
     curl -sS -H 'content-type: application/json' -H 'expect:' "$S/big/events" --data-binary @"$WORK/big" >"$WORK/answer"
     check 'a body that is too large is refused by the server, in its words' in_file "$WORK/answer" '"body_too_large"'
 
-    yes "$(printf 'url = "%s/many/stream"\noutput = /dev/null' "$S")" | head -n 200 >"$WORK/many"
-    curl -sS --http2 -Z --parallel-max 100 --max-time 8 -K "$WORK/many" -w '%{num_connects}\n' >"$WORK/connects" 2>/dev/null &
+    # What has been read until now is gone, but for the one that is quiet and the long-poll. Each of
+    # these ends by itself with the event that comes when all of them are there.
+    wait $poll
+    check 'who has gone is gone for the server' soon read_by 1
+    yes "$(printf 'url = "%s/many/stream?fromOffset=now&limit=1"\noutput = /dev/null' "$S")" | head -n 200 >"$WORK/many"
+    curl -sS --http2 -Z --parallel-max 100 --max-time 60 -K "$WORK/many" -w '%{num_connects}\n' >"$WORK/connects" 2>/dev/null &
     many=$!
-    check '100 live reads at once' soon read_by 100
+    check '100 live reads at once' soon read_by 101
+    event "$S/many/events" after
     wait $many
-    check 'over one connection' same "$(awk '{n += $1} END {print n}' "$WORK/connects")" 1
+    check 'over one connection' same "$(awk '{n += $1} END {print NR, n}' "$WORK/connects")" '100 1'
 
     curl -sS "$S/quiet/events?access_token=hidden1" -H 'authorization: Bearer hidden2' -o "$WORK/answer"
     check 'no token is in the logs' unsaid
-    wait $poll
     read -r status _ <"$WORK/poll"
     check 'a long-poll waits its 25 s' same "$status" 204
     while [ $((SECONDS - BEGAN)) -lt 75 ]; do sleep 1; done
     event "$S/quiet/events" after
     check 'a live read that was quiet for 75 s goes on' soon in_file "$WORK/quiet" '"after"'
-    check 'who has gone is gone for the server' soon read_by 1
+    check 'and is the only one left' soon read_by 1
     kill -9 $SERVER
     wait $SERVER 2>/dev/null
-    wait $quiet
+    wait $quiet 2>/dev/null
     check 'the live read ends with the server' same "$(curl -sS -o /dev/null -w '%{http_code}' "$URL/healthz")" 502
-    serve
+    start_server
     curl -sS "$S/upload/stream?live=false" -H 'Last-Event-ID: 299998' >"$WORK/seen"
     check 'and is resumed where it was' same "$(grep -c '^data:.*"n":\(299999\|300000\)' "$WORK/seen")" 2
 }
-read_by() { [ "$(readers)" -ge "$1" ] && [ "$(readers)" -le $(($1 + 1)) ]; }
+read_by() { [ "$(readers)" = "$1" ]; }
 unsaid() { soon in_file "$WORK/scrollback.log" quiet/events && ! grep -q hidden "$WORK"/*.log; }
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=log.example \
-    -addext subjectAltName=DNS:log.example -keyout "$WORK/tls.key" -out "$WORK/tls.crt" 2>/dev/null
-export CURL_HOME=$WORK CURL_CA_BUNDLE=$WORK/tls.crt
-unset SCROLLBACK_TOKEN
-for proxy in "${PROXIES[@]}"; do
-    PORT=$(free_port) PLAIN=$(free_port) SECURE=$(free_port) BEGAN=$SECONDS
+# One proxy, in a folder of its own; what fails is counted in the exit status.
+try() {
+    local proxy=$1
+    FAILED=0 SERVER='' PROXY='' BEGAN=$SECONDS WORK=$WORK/$1 PORT=$2 PLAIN=$3 SECURE=$4
+    trap 'kill $SERVER $PROXY $(jobs -p) 2>/dev/null; wait' EXIT
     DIRECT=http://127.0.0.1:$PORT URL=https://log.example:$SECURE
+    mkdir "$WORK"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=log.example \
+        -addext subjectAltName=DNS:log.example -keyout "$WORK/tls.key" -out "$WORK/tls.crt" 2>/dev/null
+    export CURL_HOME=$WORK CURL_CA_BUNDLE=$WORK/tls.crt
     printf 'resolve = "log.example:%s:127.0.0.1"\n' "$SECURE" "$PLAIN" >"$WORK/.curlrc"
-    rm -rf "$WORK/data" "$WORK/scrollback.log"
-    serve
+    start_server
     "start_$proxy"
     echo "$proxy:"
     if soon answers "$URL/healthz"; then through; else
         cat "$WORK/refused" "$WORK"/*.log
         FAILED=$((FAILED + 1))
     fi
-    kill $PROXY $SERVER
-    wait $PROXY $SERVER 2>/dev/null
+    return $FAILED
+}
+
+read -r -a ports <<<"$(free_ports $((3 * ${#PROXIES[@]})))"
+for index in "${!PROXIES[@]}"; do
+    (try "${PROXIES[index]}" "${ports[@]:3 * index:3}") >"$WORK/${PROXIES[index]}.out" 2>&1 &
+    running+=" $!"
 done
-[ $FAILED = 0 ] || { echo "$FAILED failed"; exit 1; }
+failed=0
+for index in $running; do
+    wait "$index" || failed=$((failed + $?))
+done
+running=
+for proxy in "${PROXIES[@]}"; do cat "$WORK/$proxy.out"; done
+[ $failed = 0 ] || { echo "$failed failed"; exit 1; }
 echo 'all well'
