@@ -253,8 +253,12 @@ impl Settings {
         if let Some(url) = self.public_url.as_ref().filter(|url| !is_base(url)) {
             return Err(SettingsError::PublicUrl(url.clone()));
         }
+        self.check_otlp(cfg!(feature = "otlp"))
+    }
+
+    fn check_otlp(&self, can_send: bool) -> Result<(), SettingsError> {
         match &self.otlp_endpoint {
-            Some(_) if !cfg!(feature = "otlp") => Err(SettingsError::NoOtlp),
+            Some(_) if !can_send => Err(SettingsError::NoOtlp),
             Some(url) if !is_base(url) => Err(SettingsError::OtlpEndpoint(url.clone())),
             _ => Ok(()),
         }
@@ -460,13 +464,12 @@ mod tests {
     fn a_collector_is_a_url_and_needs_a_program_that_can_send() {
         let settings =
             |url: &str| Settings { otlp_endpoint: Some(url.to_owned()), ..Settings::default() };
-        if cfg!(feature = "otlp") {
-            assert_eq!(settings("http://127.0.0.1:4318").check(), Ok(()));
-            let wrong = SettingsError::OtlpEndpoint("127.0.0.1:4318".to_owned());
-            assert_eq!(settings("127.0.0.1:4318").check(), Err(wrong));
-        } else {
-            assert_eq!(settings("http://127.0.0.1:4318").check(), Err(SettingsError::NoOtlp));
-        }
+        let url = settings("http://127.0.0.1:4318");
+        assert_eq!(url.check_otlp(true), Ok(()));
+        assert_eq!(url.check_otlp(false), Err(SettingsError::NoOtlp));
+        assert_eq!(url.check(), url.check_otlp(cfg!(feature = "otlp")));
+        let wrong = SettingsError::OtlpEndpoint("127.0.0.1:4318".to_owned());
+        assert_eq!(settings("127.0.0.1:4318").check_otlp(true), Err(wrong));
     }
 
     #[test]
