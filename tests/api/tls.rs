@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Version};
 use scrollback::{
@@ -13,9 +14,10 @@ use scrollback::{
 };
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    socket::{Wire, settings, start_as, try_start},
+    socket::{EVENT, EVENTS, Wire, settings, start_as, try_start},
     util::NOW_MS,
 };
 
@@ -159,5 +161,75 @@ async fn a_certificate_is_taken_when_it_is_of_use_and_the_old_one_stays_until_th
     };
     tokio::time::timeout(Duration::from_secs(30), taken).await.unwrap();
     assert!(!old.reaches(&server).await);
+    server.stop().await.unwrap();
+}
+
+/// Asks until told to stop, each time over a new connection or over the one it has, and says how
+/// often. Each time it is answered.
+async fn asks(url: String, client: impl Fn() -> reqwest::Client, stop: &CancellationToken) -> u32 {
+    let mut answered = 0;
+    while !stop.is_cancelled() {
+        let answer = client().get(&url).send().await;
+        assert_eq!(answer.expect("it is answered").status(), 200);
+        answered += 1;
+    }
+    answered
+}
+
+#[tokio::test]
+async fn a_certificate_that_changes_under_load_costs_nobody_an_answer() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let settings = old.settings();
+    let folder = old.folder.path();
+    let clock = ManualClock::at(NOW_MS);
+    let server = try_start(settings, clock.clone()).await.unwrap();
+    let url = format!("{}{EVENTS}", server.url());
+    let kept = old.client().build().unwrap();
+    let append = async || {
+        let request = kept.post(&url).header("content-type", "application/json").body(EVENT);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(append().await, 200);
+    let live = format!("{}/api/sessions/s/stream", server.url());
+    let mut live = kept.get(live).send().await.unwrap();
+    let both = || {
+        let authorities = [&old, &new].map(|of| Certificate::from_pem(of.pem.as_bytes()).unwrap());
+        reqwest::Client::builder().tls_certs_only(authorities).build().unwrap()
+    };
+    let stop = CancellationToken::new();
+    let newcomers = join_all((0..4).map(|_| asks(url.clone(), both, &stop)));
+    let regulars = join_all((0..4).map(|_| asks(url.clone(), || kept.clone(), &stop)));
+    let changing = async {
+        fs::write(folder.join("k.pem"), "no key").unwrap();
+        for _ in 0..3 {
+            clock.advance(limits::CERTIFICATE_LOOK_EVERY);
+            assert!(old.reaches(&server).await && !new.reaches(&server).await);
+        }
+        new.sign(folder);
+        while !new.reaches(&server).await {
+            clock.advance(limits::CERTIFICATE_LOOK_EVERY);
+        }
+        // Broken again, the one that came last stays.
+        fs::remove_file(folder.join("c.pem")).unwrap();
+        for _ in 0..3 {
+            clock.advance(limits::CERTIFICATE_LOOK_EVERY);
+            assert!(new.reaches(&server).await && !old.reaches(&server).await);
+        }
+        stop.cancel();
+    };
+    let all = async { tokio::join!(newcomers, regulars, changing) };
+    let (newcomers, regulars, ()) =
+        tokio::time::timeout(Duration::from_mins(1), all).await.unwrap();
+    assert!(newcomers.into_iter().chain(regulars).all(|answered| answered > 0));
+    // Over the connection of the old certificate, which nobody could open any more.
+    assert_eq!(append().await, 200);
+    let mut text = String::new();
+    while !text.contains("id: 2\ndata: ") {
+        text += std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap();
+    }
+    drop((kept, live));
+    while server.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
     server.stop().await.unwrap();
 }

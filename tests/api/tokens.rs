@@ -30,11 +30,12 @@ pub(crate) struct Asking {
     pub(crate) root: String,
 }
 
-fn file(dir: &TempDir) -> TokenFile {
+pub(crate) fn file(dir: &TempDir) -> TokenFile {
     TokenFile::at(dir.path().join("tokens.json"))
 }
 
-fn made(file: &TokenFile, scopes: &[&str]) -> (String, String) {
+/// A new token: its name and its secret.
+pub(crate) fn made(file: &TokenFile, scopes: &[&str]) -> (String, String) {
     let scopes = Scopes::new(scopes.iter().map(|text| text.parse().unwrap()).collect());
     let new = NewToken { scopes, ..NewToken::default() };
     let made = file.change(|registry| registry.create(new, &Access::Everyone, NOW_MS));
@@ -244,7 +245,8 @@ async fn a_server_that_asks_nobody_makes_no_tokens() {
     assert_eq!(app.post("/api/tokens", r#"{"scopes":["admin:**"]}"#).await.status, 404);
 }
 
-async fn served(dir: &TempDir, clock: Arc<dyn Clock>) -> Running {
+/// A server that asks for the tokens in a folder.
+pub(crate) async fn served(dir: &TempDir, clock: Arc<dyn Clock>) -> Running {
     let settings = Settings {
         listen: "127.0.0.1:0".parse().unwrap(),
         tokens: Some(file(dir).path().to_owned()),

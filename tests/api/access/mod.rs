@@ -6,6 +6,7 @@ mod door;
 mod lists;
 mod live;
 mod matrix;
+mod revoked;
 mod socket;
 mod table;
 mod workers;
