@@ -40,6 +40,10 @@ pub const BODY_WITHIN: Duration = Duration::from_secs(300);
 /// A client that takes nothing of what is sent to it for this long is gone: heartbeats that it
 /// missed are eight.
 pub const WRITE_STALLED: Duration = Duration::from_secs(120);
+/// While more waits than it takes, this time runs down, and this is what each byte that it takes
+/// buys of it: at 200 bytes a second a place is kept, which a phone at the edge of its network
+/// takes several times over, and a few bytes now and then keep none.
+pub const WRITE_BYTE_BUYS: Duration = Duration::from_millis(5);
 /// Time for a TLS handshake.
 pub const TLS_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether the certificate has changed.
@@ -54,6 +58,9 @@ pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// What waits to be sent on one stream of HTTP/2, beside the piece that came last.
 pub const HTTP2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Pieces in which answers over HTTP/2 are handed on: a frame's worth, so that something is seen to
+/// be taken of a large one, and no more than this is handed on beyond what there is room for.
+pub const HTTP2_PIECE_BYTES: usize = 16 * 1024;
 /// Streams that a client began and reset at once, and that are not looked at yet; one with more of
 /// them attacks (CVE-2023-44487) and is disconnected …
 pub const HTTP2_RESETS_PENDING_MAX: usize = 20;

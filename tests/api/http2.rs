@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    socket::{EVENT, EVENTS, Wire, start, start_as},
+    socket::{EVENT, EVENTS, Wire, start, start_as, start_paused},
     tls::Authority,
 };
 
@@ -93,8 +93,10 @@ async fn headers_beyond_the_bound_are_refused() {
 }
 
 const DATA: u8 = 0;
+const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -132,20 +134,84 @@ async fn a_connection_that_asks_for_nothing_ends_though_it_answers_pings() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_reader_that_takes_nothing_of_its_stream_is_disconnected() {
-    let server = start().await;
+/// A request for a live read of session `s` as a frame of headers.
+fn asks(stream: u8, from_offset: u8) -> Vec<u8> {
+    // GET, http and a path without Huffman code.
+    let path = format!("/api/sessions/s/stream?fromOffset={from_offset}");
+    let length = u8::try_from(path.len()).unwrap();
+    let fields = [&[0x82, 0x86, 0x04, length], path.as_bytes(), &[0x01, 1, b'x']].concat();
+    frame(1, 5, stream, &fields)
+}
+
+/// An event that no window has room for.
+async fn large_event(server: &Running) {
     let client = knowing();
     let event = format!(r#"{{"channel":"x","data":"{}"}}"#, "y".repeat(250_000));
     let request = client.post(format!("{}{EVENTS}", server.url()));
     let answer = request.header("content-type", "application/json").body(event).send().await;
     assert_eq!(answer.unwrap().status(), 200);
-    drop(client);
-    // GET, http and a path without Huffman code, of a stream whose window is never opened again.
-    let path = "/api/sessions/s/stream?fromOffset=0";
-    let length = u8::try_from(path.len()).unwrap();
-    let fields = [&[0x82, 0x86, 0x04, length], path.as_bytes(), &[0x01, 1, b'x']].concat();
-    let (kinds, after) = idle(&server, &frame(1, 5, 1, &fields)).await;
+}
+
+/// What a client sees that opens the window of its second stream as it reads it, and of its first
+/// by so many bytes with each heartbeat: the first stream is reset after the time that is returned.
+async fn one_of_two_is_left_unread(room: u8) -> Duration {
+    let server = start_paused().await;
+    large_event(&server).await;
+    let mut wire = Wire::to(&server).await;
+    let first = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(4, 0, 0, &[])].concat();
+    let more = frame(WINDOW_UPDATE, 0, 0, &[0, 15, 0, 0]);
+    wire.0.write_all(&[&*first, &more, &asks(1, 0), &asks(3, 1)].concat()).await.unwrap();
+    let (mut begun, mut reset, mut heartbeats) = (None, None, 0);
+    let mut head = [0; 9];
+    // Some heartbeats of the other stream after the end of this one.
+    while heartbeats < 3 {
+        wire.0.read_exact(&mut head).await.expect("the connection goes on");
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        wire.0.read_exact(&mut payload).await.unwrap();
+        match (head[3], head[8]) {
+            (DATA, 1) => begun = Some(begun.unwrap_or_else(Instant::now)),
+            (RST_STREAM, 1) => reset = Some(begun.unwrap().elapsed()),
+            (DATA, 3) => {
+                heartbeats += u8::from(reset.is_some());
+                let taken = [&[0, 0], &u16::try_from(length).unwrap().to_be_bytes()[..]].concat();
+                wire.0.write_all(&frame(WINDOW_UPDATE, 0, 3, &taken)).await.unwrap();
+                if room > 0 && reset.is_none() {
+                    let room = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, room]);
+                    wire.0.write_all(&room).await.unwrap();
+                }
+            }
+            (PING, 0) if head[4] == 0 => {
+                wire.0.write_all(&frame(PING, 1, 0, &payload)).await.unwrap();
+            }
+            (kind, stream) => assert!(![RST_STREAM, GOAWAY].contains(&kind), "{kind} of {stream}"),
+        }
+    }
+    assert_eq!(server.log().metrics().readers.get(), 1, "its seat is free");
+    drop(wire);
+    server.stop().await.unwrap();
+    reset.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_read_is_reset_and_its_neighbour_on_the_connection_goes_on() {
+    let after = one_of_two_is_left_unread(0).await;
+    assert!(after + Duration::from_secs(1) >= limits::WRITE_STALLED, "{after:?}");
+    assert!(after < 2 * limits::WRITE_STALLED, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_which_a_few_bytes_are_read_now_and_then_is_reset_as_well() {
+    let after = one_of_two_is_left_unread(9).await;
+    assert!(after < 2 * limits::WRITE_STALLED, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_of_its_stream_is_disconnected() {
+    let server = start().await;
+    large_event(&server).await;
+    // Of a stream whose window is never opened again.
+    let (kinds, after) = idle(&server, &asks(1, 0)).await;
     assert!(kinds.contains(&DATA) && kinds.contains(&GOAWAY), "{kinds:?}");
     assert!(after >= 2 * limits::HTTP2_LOOK_EVERY && after < 4 * limits::HTTP2_LOOK_EVERY);
     server.stop().await.unwrap();

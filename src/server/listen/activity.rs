@@ -14,6 +14,7 @@ use std::{
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 
+use super::answers::Answer;
 use crate::{clock::Clock, limits};
 
 /// What happens on one connection.
@@ -89,7 +90,7 @@ impl Asked {
     /// The body of its answer, which counts what is taken of it.
     pub(super) fn answered(self, body: Body) -> Body {
         self.0.open.fetch_add(1, Ordering::Relaxed);
-        Body::new(Taken { body, counts: Arc::clone(&self.0) })
+        Body::new(Taken { body: Answer::of(body), counts: Arc::clone(&self.0) })
     }
 }
 
@@ -100,7 +101,7 @@ impl Drop for Asked {
 }
 
 struct Taken {
-    body: Body,
+    body: Answer,
     counts: Arc<Counts>,
 }
 

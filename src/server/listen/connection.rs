@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::{
-    activity::Activity, certificates::Certificates, line::Line, preface::Version, turn::Turn,
+    activity::Activity, answers, certificates::Certificates, line::Line, preface::Version,
+    turn::Turn,
 };
 use crate::{
     clock::Clock,
@@ -183,7 +184,8 @@ where
         let answer = service.clone().call(callers.named(request));
         async move { answer.await.map(|response| response.map(|body| asked.answered(body))) }
     });
-    let requests = Requests { tasks: terms.tasks.clone(), abort: terms.abort.clone() };
+    let (tasks, clock) = (terms.tasks.clone(), Arc::clone(&terms.clock));
+    let requests = Requests { tasks, clock, abort: terms.abort.clone() };
     let mut builder = http2::Builder::new(requests);
     builder
         .timer(TokioTimer::new())
@@ -283,6 +285,7 @@ impl Callers {
 #[derive(Clone)]
 struct Requests {
     tasks: Tasks,
+    clock: Arc<dyn Clock>,
     abort: CancellationToken,
 }
 
@@ -291,9 +294,9 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, work: F) {
-        let abort = self.abort.clone();
+        let (clock, abort) = (Arc::clone(&self.clock), self.abort.clone());
         self.tasks.request(async move {
-            abort.run_until_cancelled(work).await;
+            abort.run_until_cancelled(answers::watched(work, &*clock)).await;
         });
     }
 }

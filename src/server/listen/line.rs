@@ -1,6 +1,6 @@
 //! What bytes of a connection come and go through: a socket of either kind, what was read of it
-//! already, and a bound on the time for which the other end may take nothing. It refuses to know
-//! what the bytes say.
+//! already, and a bound on the time for which the other end may take nothing, or too little. It
+//! refuses to know what the bytes say.
 
 use std::{
     io::{self, IoSlice},
@@ -15,11 +15,11 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::preface::{self, Version};
-use crate::{
-    clock::{Clock, Sleep},
-    limits,
+use super::{
+    patience::Patience,
+    preface::{self, Version},
 };
+use crate::clock::{Clock, Sleep};
 
 /// An accepted socket.
 #[derive(Debug)]
@@ -34,13 +34,19 @@ pub(super) struct Line<S = Socket> {
     /// What was read to find out what the other end speaks.
     first: Bytes,
     clock: Arc<dyn Clock>,
-    /// Runs while something waits to be taken, from the moment when nothing more was.
-    stalled: Option<Sleep<'static>>,
+    /// Of an other end that does not take at once what it is sent.
+    behind: Option<Box<Behind>>,
+}
+
+struct Behind {
+    patience: Patience,
+    /// Runs while something waits to be taken.
+    over: Option<Sleep<'static>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     pub(super) fn new(socket: S, clock: Arc<dyn Clock>) -> Self {
-        Self { socket, first: Bytes::new(), clock, stalled: None }
+        Self { socket, first: Bytes::new(), clock, behind: None }
     }
 
     /// What the other end speaks, by its first bytes, which are read again afterwards. Whoever
@@ -59,23 +65,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         }
     }
 
-    /// Lets what was written through, and an error where nothing has been for too long.
-    fn watched<T>(
+    /// Lets what was written through, and an error where too little has been for too long.
+    fn watched(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.took(written.as_ref().copied().unwrap_or(0));
+            return Poll::Ready(written);
         }
-        let clock = Arc::clone(&self.clock);
-        let stalled = self.stalled.get_or_insert_with(|| {
-            Box::pin(async move { clock.sleep(limits::WRITE_STALLED).await })
+        let none = || Box::new(Behind { patience: Patience::new(), over: None });
+        let behind = self.behind.get_or_insert_with(none);
+        let over = behind.over.get_or_insert_with(|| {
+            let (clock, left) =
+                (Arc::clone(&self.clock), behind.patience.wait(self.clock.now_ms()));
+            Box::pin(async move { clock.sleep(left).await })
         });
-        ready!(stalled.as_mut().poll(context));
-        self.stalled = None;
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing is taken any more")))
+        ready!(over.as_mut().poll(context));
+        self.behind = None;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "too little is taken")))
+    }
+
+    /// Whoever takes all at once, as nearly everybody does, costs no look at the clock.
+    fn took(&mut self, bytes: usize) {
+        let Some(behind) = &mut self.behind else { return };
+        behind.over = None;
+        behind.patience.taken(bytes, self.clock.now_ms());
+        if behind.patience.is_whole() {
+            self.behind = None;
+        }
     }
 }
 
@@ -188,6 +207,8 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt;
     use tokio::{
         io::{AsyncWriteExt, DuplexStream, duplex},
@@ -195,7 +216,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::clock::{ManualClock, SystemClock};
+    use crate::{
+        clock::{ManualClock, SystemClock},
+        limits,
+    };
 
     fn line(room: usize) -> (Line<DuplexStream>, DuplexStream) {
         let (ours, theirs) = duplex(room);
@@ -257,12 +281,46 @@ mod tests {
         line.write_all(&[0; 8]).await.unwrap();
         // Nothing waits to be taken, for however long.
         clock.advance(10 * limits::WRITE_STALLED);
+        // As slow as may be: eight bytes in the time that pays for them.
         let mut writing = Box::pin(line.write_all(&[0; 32]));
         for _ in 0..4 {
             assert!(writing.as_mut().now_or_never().is_none());
-            clock.advance(limits::WRITE_STALLED.mul_f32(0.9));
+            clock.advance(limits::WRITE_BYTE_BUYS * 8);
             assert_eq!(theirs.read(&mut [0; 8]).await.unwrap(), 8);
         }
         writing.await.unwrap();
+        drop(theirs);
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_few_bytes_each_time_just_before_the_end_is_cut_off_all_the_same() {
+        let clock = ManualClock::at(0);
+        let (ours, mut theirs) = duplex(8);
+        let mut line = Line::new(ours, clock.clone());
+        let mut writing = Box::pin(line.write_all(&[0; 32]));
+        assert!(writing.as_mut().now_or_never().is_none());
+        clock.advance(limits::WRITE_STALLED.mul_f32(0.99));
+        assert_eq!(theirs.read(&mut [0; 8]).await.unwrap(), 8);
+        assert!(writing.as_mut().now_or_never().is_none());
+        clock.advance(Duration::from_secs(2));
+        let error = writing.as_mut().now_or_never().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_has_caught_up_has_all_the_time_again() {
+        let clock = ManualClock::at(0);
+        let (ours, mut theirs) = duplex(64 * 1024);
+        let mut line = Line::new(ours, clock.clone());
+        let sent = vec![0; 128 * 1024];
+        for _ in 0..3 {
+            let mut writing = Box::pin(line.write_all(&sent));
+            assert!(writing.as_mut().now_or_never().is_none());
+            clock.advance(limits::WRITE_STALLED.mul_f32(0.99));
+            let mut read = sent.clone();
+            let (read, written) = tokio::join!(theirs.read_exact(&mut read), writing);
+            assert_eq!((read.unwrap(), written.unwrap()), (sent.len(), ()));
+            assert!(line.behind.is_none(), "nothing is kept of it");
+        }
     }
 }

@@ -29,10 +29,12 @@ use crate::{
 };
 
 mod activity;
+mod answers;
 mod certificates;
 mod connection;
 mod crowd;
 mod line;
+mod patience;
 mod places;
 mod preface;
 mod turn;
