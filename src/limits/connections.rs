@@ -6,6 +6,9 @@ use std::time::Duration;
 pub const LIVE_READERS_MAX: usize = 20_000;
 /// Open connections of the server.
 pub const CONNECTIONS_MAX: usize = 25_000;
+/// Connections that wait in the system's queue to be accepted: what comes in while the server is
+/// busy for a moment, or at its bound.
+pub const CONNECTIONS_WAITING: u32 = 1_024;
 /// Requests of one connection of HTTP/1.1 that are answered in one turn, before others get theirs:
 /// those who send them behind each other without waiting gain nothing more from a longer one.
 pub const CONNECTION_TURN_REQUESTS: u32 = 4;

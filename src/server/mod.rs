@@ -13,7 +13,7 @@ pub use self::settings::Settings;
 use self::{
     disk::{Disk, Folder, Probe},
     host::Process,
-    listen::Acceptor,
+    listen::{Acceptor, Doors},
     notify::Manager,
     tasks::Tasks,
     webhooks::Webhooks,
@@ -105,9 +105,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     settings.check()?;
     let metrics = Arc::new(Metrics::default());
     // Before the store, which may take its time: what is wrong with it is soon told.
-    let tokens = asking::open(&settings)?;
+    let doors = (asking::open(&settings)?, Doors::of(&settings).await?);
     let store = open_store(&settings, &metrics).await?;
-    start_asking(&settings, tokens, store, Arc::new(SystemClock), metrics).await
+    start_behind(doors, &settings, store, Arc::new(SystemClock), metrics).await
 }
 
 /// Opens the store of the data folder. Opening replays the journal, so it leaves the runtime.
@@ -127,12 +127,14 @@ pub async fn start_with(
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<Running> {
-    start_asking(settings, asking::open(settings)?, store, clock, metrics).await
+    let doors = (asking::open(settings)?, Doors::of(settings).await?);
+    start_behind(doors, settings, store, clock, metrics).await
 }
 
-async fn start_asking(
+/// Starts a server behind its doors, with the tokens that it asks for, if it does.
+async fn start_behind(
+    (tokens, doors): (Option<Tokens>, Doors),
     settings: &Settings,
-    tokens: Option<Tokens>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -143,7 +145,7 @@ async fn start_asking(
     let (finish, abort) = (CancellationToken::new(), CancellationToken::new());
     let limits = limits_in_force(settings, tokens.is_some());
     let (counts, stops) = (Arc::clone(log.metrics()), (finish.clone(), abort.clone()));
-    let acceptor = Acceptor::bind(settings, limits, counts, tasks.clone(), clock, stops).await?;
+    let acceptor = Acceptor::open(doors, settings, limits, counts, (tasks.clone(), clock), stops)?;
     let addr = acceptor.addr().context("asking where the server listens")?;
     let subscriptions = subscriptions(settings, &log, addr).await?;
     let disk = watch_disk(settings, &log, &tasks).await?;

@@ -1,6 +1,6 @@
 //! serve and completions: settings from their four places, and how a server refuses to start.
 
-use std::fs;
+use std::{fs, net::TcpListener};
 
 use tempfile::TempDir;
 
@@ -44,6 +44,36 @@ fn a_server_does_not_start_with_settings_that_are_wrong() {
         assert_eq!(output.status.code(), Some(1), "{args}");
         let said = text(&output.stderr);
         assert!(said.starts_with("error: ") && said.contains(words), "{args}: {said}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_its_doors_is_found_before_the_data_folder_is_touched() {
+    let dir = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let wrong = dir.path().join("wrong.pem");
+    fs::write(&wrong, "no certificate").unwrap();
+    let wrong = wrong.display();
+    for (args, words) in [
+        (format!("--listen {at}"), format!("listening on {at}")),
+        ("--listen 192.0.2.1:1 --insecure-no-auth".to_owned(), "listening on 192.0.2.1".to_owned()),
+        (
+            format!("--listen 127.0.0.1:0 --tls-cert {wrong} --tls-key {wrong}"),
+            "has no certificate".to_owned(),
+        ),
+        (format!("--listen 127.0.0.1:0 --unix-socket {wrong}"), "is no socket".to_owned()),
+        (
+            "--listen 127.0.0.1:0 --unix-socket /nowhere/s.sock".to_owned(),
+            "its folder has to be there".to_owned(),
+        ),
+    ] {
+        let data = dir.path().join("data");
+        let mut command = scrollback("serve --data-dir");
+        let output = command.arg(&data).args(args.split(' ')).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args}");
+        assert!(text(&output.stderr).contains(&words), "{args}: {}", text(&output.stderr));
+        assert!(!data.exists(), "{args}");
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context;
 use axum::{extract::Request, response::Response};
 use tokio::{
     net::TcpListener,
@@ -13,9 +12,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+pub(super) use self::doors::Doors;
 pub use self::{certificates::TlsError, unix::UnixSocketError};
 use self::{
-    certificates::{Certificates, TlsFiles},
     connection::{From, Terms},
     crowd::{Crowd, Crowded, Member},
     line::{Line, Socket},
@@ -33,6 +32,7 @@ mod answers;
 mod certificates;
 mod connection;
 mod crowd;
+mod doors;
 mod line;
 mod patience;
 mod places;
@@ -57,29 +57,22 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Listens where the settings say, with the limits that are in force, if they are. Once the first
-    /// of the tokens is cancelled connections end when their requests in flight are answered, and
-    /// at once when the second is.
+    /// Opens the doors, with the limits that are in force, if they are. Once the first of the tokens
+    /// is cancelled connections end when their requests in flight are answered, and at once when
+    /// the second is.
     ///
     /// # Errors
-    /// An address is taken or not ours, or the certificate is of no use.
-    pub async fn bind(
+    /// The system refuses to listen.
+    pub(super) fn open(
+        doors: Doors,
         settings: &Settings,
         limits: Option<&RateLimits>,
         metrics: Arc<Metrics>,
-        tasks: Tasks,
-        clock: Arc<dyn Clock>,
+        (tasks, clock): (Tasks, Arc<dyn Clock>),
         (finish, abort): (CancellationToken, CancellationToken),
     ) -> anyhow::Result<Self> {
-        let tls = match settings.tls_files() {
-            Some((cert, key)) => Some(Certificates::load(TlsFiles { cert, key }).await?),
-            None => None,
-        };
-        let tcp = TcpListener::bind(settings.listen).await;
-        let tcp = tcp.with_context(|| format!("listening on {}", settings.listen))?;
-        let mode = settings.unix_socket_mode.bits();
-        let unix = settings.unix_socket.as_deref().map(|path| UnixSocket::bind(path, mode));
-        let unix = unix.transpose()?;
+        let tls = doors.tls.clone();
+        let (tcp, unix) = doors.open()?;
         if let Some(path) = &settings.unix_socket {
             tracing::info!(path = %path.display(), "listening on a Unix socket");
         }
