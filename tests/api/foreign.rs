@@ -45,6 +45,42 @@ async fn a_page_writes_only_where_its_origin_is_named_or_of_this_machine() {
 }
 
 #[tokio::test]
+async fn the_name_in_the_address_of_a_request_counts_where_no_header_has_one() {
+    let app = TestApp::with(|app| app.with_names(Some(vec!["log.example".to_owned()])));
+    for (uri, status) in [("http://evil.example/version", 403), ("http://log.example/version", 200)]
+    {
+        assert_eq!(app.get(uri).await.status, status, "{uri}");
+    }
+    let ask = |origin: &str| {
+        let request = axum::http::Request::post("/api/sessions").header("host", "127.0.0.1");
+        let request = request.header("origin", origin).header("content-type", "application/json");
+        app.send(request.body(axum::body::Body::from("{}")).unwrap())
+    };
+    assert_eq!(ask("https://log.example").await.status, 201, "the name of the server's own pages");
+    assert_eq!(ask("https://evil.example").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_page_of_a_named_origin_is_told_what_it_may_send_and_read_and_for_how_long() {
+    let app = TestApp::with(|app| app.with_origins(vec!["https://app.example".to_owned()]));
+    let ask = |method: &str, uri: &str| {
+        let request = axum::http::Request::builder().method(method).uri(uri);
+        let request = request.header("origin", "https://app.example");
+        let request = request.header("access-control-request-method", "PATCH");
+        app.send(request.body(axum::body::Body::empty()).unwrap())
+    };
+    let preflight = ask("OPTIONS", "/api/sessions/s").await;
+    assert_eq!(preflight.headers["access-control-max-age"], "3600");
+    let methods = &preflight.headers["access-control-allow-methods"];
+    assert_eq!(methods, "GET,HEAD,POST,PUT,PATCH,DELETE");
+    let answer = ask("GET", "/version").await;
+    let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
+    for name in ["stream-next-offset", "etag", "location", "retry-after", "x-request-id"] {
+        assert!(exposed.split(',').any(|exposed| exposed == name), "{name}: {exposed}");
+    }
+}
+
+#[tokio::test]
 async fn where_tokens_are_asked_for_a_page_needs_nothing_but_one() {
     let guarded = Guarded::new();
     let mut request = crate::access::request("root", "POST", "/api/sessions", "{}");

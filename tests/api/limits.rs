@@ -1,7 +1,13 @@
 //! Limits on those who use the server: what is refused, what is said, and what goes on all the
 //! same. The bounds on what one request may hold are here, too.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -154,10 +160,57 @@ async fn live_reads_of_one_address_have_a_bound_and_their_places_come_back() {
         assert_eq!(answer.code(), "too_many_requests", "{uri}");
         assert_eq!(answer.json()["limit"], "address.live_readers");
     }
+    let metrics = app.app.log().metrics().render().unwrap();
+    let counted = r#"scrollback_rate_limited_total{what="readers"} 4"#;
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
     assert_eq!(app.app.readers(), 2);
     drop((first, second));
     assert_eq!(app.app.readers(), 0);
     assert_eq!(read("/api/sessions/s/stream").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn who_goes_on_asking_is_refused_late_and_what_it_sends_is_taken_in_first() {
+    let app = limited(Allowance { requests_per_second: 1, ..NO_LIMIT });
+    let free = 5 + 5 * limits::RATE_REFUSALS_PER_SECOND;
+    for _ in 0..free {
+        app.append_from(A, EVENTS).await;
+    }
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&taken);
+    let pieces = futures_util::stream::repeat(EVENT).take(9).map(move |piece| {
+        counts.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(piece)
+    });
+    let mut sent = std::pin::pin!(app.send(from(A, "POST", EVENTS, Body::from_stream(pieces))));
+    assert!(futures_util::poll!(&mut sent).is_pending());
+    app.clock.advance(limits::RATE_REFUSED_PAUSE);
+    let answer = tokio::time::timeout(Duration::from_secs(10), sent).await.unwrap();
+    assert_eq!((answer.code().as_str(), taken.load(Ordering::Relaxed)), ("too_many_requests", 9));
+    let metrics = app.app.log().metrics().render().unwrap();
+    let counted = format!(r#"scrollback_rate_limited_total{{what="requests"}} {}"#, free - 5 + 1);
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    assert_eq!(app.append_from(B, EVENTS).await.status, 200, "another waits for nothing");
+}
+
+#[tokio::test]
+async fn no_piece_of_a_body_makes_it_wait_for_so_long_that_it_looks_dead() {
+    let app = limited(Allowance { bytes_per_second: 100, ..NO_LIMIT });
+    let line = format!("{EVENT}{}\n", " ".repeat(100_000));
+    let lines = futures_util::stream::repeat(line).take(2).map(Ok::<_, std::io::Error>);
+    let mut request = from(A, "POST", EVENTS, Body::from_stream(lines));
+    request.headers_mut().insert("content-type", "application/x-ndjson".parse().unwrap());
+    let mut sent = std::pin::pin!(app.send(request));
+    for _ in 0..2 {
+        assert!(futures_util::poll!(&mut sent).is_pending());
+        app.clock.advance(limits::RATE_BODY_WAIT_MAX);
+    }
+    let answer = tokio::time::timeout(Duration::from_secs(10), sent).await.unwrap();
+    assert_eq!(answer.json()["count"], 2, "{}", answer.text());
+    // What is there whole makes nobody wait for its end.
+    let body = format!("{EVENT}{}", " ".repeat(100_000));
+    let answer = app.send(from(B, "POST", EVENTS, body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[tokio::test]

@@ -165,3 +165,19 @@ fn over_a_unix_socket_only_tokens_are_limited() {
     let tries = (0..100).filter(|_| limiter.request(&nobody, &Access::Everyone, NOW_MS).is_ok());
     assert_eq!(tries.count(), 100);
 }
+
+#[test]
+fn who_is_over_two_limits_is_told_of_the_one_that_lasts_longer() {
+    for (token, address, whose) in [(10, 20, Whose::Token), (20, 10, Whose::Address)] {
+        let limiter = limiter(|limits| {
+            limits.token.bytes_per_second = token;
+            limits.address.bytes_per_second = address;
+        });
+        let access = holder("t");
+        let sender = sender(A, &access);
+        let wait = limiter.bytes(&sender, NOW_MS, 400).unwrap();
+        assert_eq!(wait, Duration::from_secs(35) + Duration::from_nanos(1));
+        let over = limiter.request(&sender, &access, NOW_MS).unwrap_err();
+        assert_eq!(over, Over { limit: Limit::Bytes, whose, wait });
+    }
+}

@@ -308,6 +308,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_is_behind_and_keeps_its_pace_is_waited_for_longer_than_who_does_not() {
+        let clock = ManualClock::at(0);
+        let (ours, mut theirs) = duplex(8 * 1024);
+        let mut line = Line::new(ours, clock.clone());
+        let sent = vec![0; 64 * 1024];
+        let mut writing = Box::pin(line.write_all(&sent));
+        // Each piece pays for less than the first of these waits, and for all of the others.
+        for seconds in [80, 40, 40, 40, 40] {
+            assert!(writing.as_mut().now_or_never().is_none());
+            clock.advance(Duration::from_secs(seconds));
+            theirs.read_exact(&mut vec![0; 8 * 1024]).await.unwrap();
+        }
+        assert!(writing.as_mut().now_or_never().is_none());
+        drop(theirs);
+        assert_eq!(writing.await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[tokio::test]
     async fn who_has_caught_up_has_all_the_time_again() {
         let clock = ManualClock::at(0);
         let (ours, mut theirs) = duplex(64 * 1024);
