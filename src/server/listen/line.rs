@@ -315,7 +315,7 @@ mod tests {
         let sent = vec![0; 64 * 1024];
         let mut writing = Box::pin(line.write_all(&sent));
         // Each piece pays for less than the first of these waits, and for all of the others.
-        for seconds in [80, 40, 40, 40, 40] {
+        for seconds in [118, 40, 40, 40, 40] {
             assert!(writing.as_mut().now_or_never().is_none());
             clock.advance(Duration::from_secs(seconds));
             theirs.read_exact(&mut vec![0; 8 * 1024]).await.unwrap();
