@@ -9,7 +9,10 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use super::{Access, Denied, Digest, Grant, Registry, Token, jwt::Jwt};
+use super::{
+    Access, Denied, Digest, Grant, Registry, Token,
+    jwt::{self, Jwt},
+};
 use crate::limits;
 
 /// What the holders of secrets may do.
@@ -26,6 +29,22 @@ pub struct Guard {
 struct Knows {
     held: RwLock<Grants>,
     jwt: Option<Jwt>,
+}
+
+/// What is known of who presents something.
+#[derive(Debug)]
+pub enum Known<'a> {
+    /// What they may do.
+    Access(Access),
+    /// It may be a JSON Web Token, and nobody has checked its signature.
+    Unchecked(Unchecked<'a>),
+}
+
+/// A token that nothing is known of but its form.
+#[derive(Debug)]
+pub struct Unchecked<'a> {
+    text: &'a str,
+    digest: Digest,
 }
 
 /// A grant, and whether its holder may use it yet.
@@ -100,37 +119,78 @@ impl Guard {
     /// What the sender of a request may do that presents this, at this time.
     #[must_use]
     pub fn check(&self, presented: Option<&str>, now_ms: u64) -> Access {
-        let Some(knows) = &self.knows else { return Access::Everyone };
-        let Some(secret) = presented else { return Access::Nobody(Denied::Missing) };
-        match knows.found(secret, now_ms) {
-            Some(held) if !held.is_good(now_ms) => Access::Nobody(Denied::Invalid),
-            Some(held) if !held.approved => Access::Nobody(Denied::NotApproved),
-            Some(held) => Access::Holder(held.grant),
-            None => Access::Nobody(Denied::Invalid),
+        match self.known(presented, now_ms) {
+            Known::Access(access) => access,
+            Known::Unchecked(token) => self.verify(&token, now_ms),
         }
+    }
+
+    /// The same, as far as it is known without checking a signature.
+    #[must_use]
+    pub fn known<'a>(&self, presented: Option<&'a str>, now_ms: u64) -> Known<'a> {
+        let access = match (&self.knows, presented) {
+            (None, _) => Access::Everyone,
+            (Some(_), None) => Access::Nobody(Denied::Missing),
+            (Some(_), Some(text)) if text.len() > limits::TOKEN_BYTES_MAX => {
+                Access::Nobody(Denied::Invalid)
+            }
+            (Some(knows), Some(text)) => {
+                let digest = Digest::of(text);
+                match knows.found(&digest) {
+                    Some(held) => held.access(now_ms),
+                    None if knows.jwt.is_some() && jwt::is_jwt(text) => {
+                        return Known::Unchecked(Unchecked { text, digest });
+                    }
+                    None => Access::Nobody(Denied::Invalid),
+                }
+            }
+        };
+        Known::Access(access)
+    }
+
+    /// What the holder of a token may do, once its signature is checked.
+    #[must_use]
+    pub fn verify(&self, token: &Unchecked<'_>, now_ms: u64) -> Access {
+        let Some(jwt) = self.jwt() else { return Access::Nobody(Denied::Invalid) };
+        match jwt.check(token.text, token.digest, now_ms) {
+            Ok(grant) => Held { grant, approved: true }.access(now_ms),
+            Err(reason) => {
+                let token = token.digest.short();
+                tracing::debug!(token, %reason, "a JSON Web Token was refused");
+                Access::Nobody(Denied::Invalid)
+            }
+        }
+    }
+}
+
+impl Unchecked<'_> {
+    /// What its holder would be known by if it were right.
+    #[must_use]
+    pub fn claimed_id(&self) -> Option<Arc<str>> {
+        jwt::claimed_id(self.text)
     }
 }
 
 impl Knows {
-    fn found(&self, secret: &str, now_ms: u64) -> Option<Held> {
-        if secret.len() > limits::TOKEN_BYTES_MAX {
-            return None;
-        }
-        let digest = Digest::of(secret);
-        let held = self.held.read().get(&digest).cloned();
-        // Tokens of ours have no dots, and JSON Web Tokens have two.
-        let Some(jwt) = self.jwt.as_ref().filter(|_| secret.contains('.')) else { return held };
-        held.or_else(|| match jwt.check(secret, digest, now_ms) {
-            Ok(grant) => Some(Held { grant, approved: true }),
-            Err(reason) => {
-                tracing::debug!(token = digest.short(), %reason, "a JSON Web Token was refused");
-                None
-            }
-        })
+    fn found(&self, digest: &Digest) -> Option<Held> {
+        let held = self.held.read().get(digest).cloned();
+        let checked = || {
+            let grant = self.jwt.as_ref()?.known(digest)?;
+            Some(Held { grant, approved: true })
+        };
+        held.or_else(checked)
     }
 }
 
 impl Held {
+    fn access(self, now_ms: u64) -> Access {
+        match self {
+            held if !held.is_good(now_ms) => Access::Nobody(Denied::Invalid),
+            held if !held.approved => Access::Nobody(Denied::NotApproved),
+            held => Access::Holder(held.grant),
+        }
+    }
+
     fn of(token: &Token) -> Self {
         let own = token.actor.as_ref();
         let actor = own.cloned().or_else(|| token.worker.as_ref().map(super::Worker::actor));

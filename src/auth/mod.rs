@@ -8,7 +8,7 @@
 pub use self::{
     access::{Access, Denied, Grant, Rights, Verdict},
     file::{ChangeError, FileError, TokenFile},
-    guard::Guard,
+    guard::{Guard, Known, Unchecked},
     names::{Actor, NameError, Worker},
     registry::{NewToken, Registry, RegistryError, Token, TokenError},
     scope::{Right, Scope, ScopeError, Scopes},

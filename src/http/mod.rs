@@ -88,8 +88,12 @@ fn guarded(
 /// Appends, which are most of what a server does, go around the router: it would box them and
 /// copy their path, a tenth of what an append costs (`docs/performance.md`).
 async fn answer(app: &App, mut router: Router, mut request: Request) -> Response {
-    access::note(app, &mut request);
-    if let Err(over) = rates::admit(app, &mut request).await {
+    let noted = access::note(app, &mut request);
+    let admitted = match noted {
+        Ok(()) => rates::admit(app, &mut request).await,
+        over => over,
+    };
+    if let Err(over) = admitted {
         return rates::refused(app, over, request).await;
     }
     let refused = access::stranger(app, &request).or_else(|| foreign::page(app, &request));

@@ -115,6 +115,8 @@ pub struct Metrics {
     pub data_bytes: Bytes,
     /// What the process uses.
     pub process: Process,
+    /// Signatures of JSON Web Tokens that were checked.
+    pub jwt_checks: Counter,
     denied: ByReason,
     limited: ByReason,
     registry: Registry,
@@ -169,6 +171,7 @@ impl Default for Metrics {
             disk_size_bytes: Bytes::default(),
             data_bytes: Bytes::default(),
             process: Process::default(),
+            jwt_checks: Counter::default(),
             denied: Denied::counters(),
             limited: Limited::counters(),
             registry: Registry::with_prefix("scrollback"),
@@ -280,6 +283,8 @@ impl Metrics {
         r.register("response_body_bytes", help, self.response_bytes.clone());
         r.register("server_errors", "Requests answered with a 5xx", self.server_errors.clone());
         r.register("auth_denied", "Requests that were not let in", self.denied.clone());
+        let help = "Signatures of JSON Web Tokens that were checked";
+        r.register("jwt_checks", help, self.jwt_checks.clone());
         let help = "Requests answered with a 429, and connections closed for a limit";
         r.register("rate_limited", help, self.limited.clone());
         r.register("connections", "Connections that are open", self.connections.clone());

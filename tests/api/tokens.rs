@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use crate::util::{Answer, NOW_MS, TestApp};
 
-const SECRET: &str = "a secret of thirty-two bytes, or more";
+pub(crate) const SECRET: &str = "a secret of thirty-two bytes, or more";
 
 pub(crate) struct Asking {
     pub(crate) app: TestApp,
@@ -82,7 +82,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
-fn jwt(claims: &Value) -> String {
+pub(crate) fn jwt(claims: &Value) -> String {
     let parts = [json!({"alg": "HS256"}), claims.clone()];
     let message = parts.map(|part| BASE64.encode(part.to_string())).join(".");
     let signature =

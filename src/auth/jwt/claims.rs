@@ -111,9 +111,8 @@ impl Rules {
             return Err(JwtError::Issuer);
         }
         let (rights, actor) = self.rights(claims)?;
-        let sub = claims.text("sub")?.map_or_else(|| digest.short(), str::to_owned);
         Ok(Grant {
-            id: Arc::from(format!("jwt:{sub}")),
+            id: claims.id(digest)?,
             rights,
             actor: actor.and_then(|actor| actor.json()),
             ends_ms: Some(ends_ms),
@@ -142,6 +141,12 @@ impl Rules {
 }
 
 impl Claims {
+    /// What the holder is known by: the subject, or the token itself where it has none.
+    pub(super) fn id(&self, digest: Digest) -> Result<Arc<str>, JwtError> {
+        let subject = self.text("sub")?.map_or_else(|| digest.short(), str::to_owned);
+        Ok(Arc::from(format!("jwt:{subject}")))
+    }
+
     /// A time in Unix milliseconds, out of one in seconds.
     fn time(&self, name: &str) -> Result<Option<u64>, JwtError> {
         let Some(value) = self.0.get(name) else { return Ok(None) };

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use parking_lot::{Mutex, RwLock};
 
 pub use self::{
@@ -48,14 +49,19 @@ impl Jwt {
         self.checked.lock().clear();
     }
 
+    /// What the holder of a token may do whose signature was found right before. Whether that is
+    /// still good is for whoever looks at grants.
+    #[must_use]
+    pub fn known(&self, digest: &Digest) -> Option<Arc<Grant>> {
+        self.checked.lock().get(digest).cloned()
+    }
+
     /// What the holder of a token may do at this time.
     ///
     /// # Errors
     /// Why they may do nothing: for the server's log, and for nobody else.
     pub fn check(&self, text: &str, digest: Digest, now_ms: u64) -> Result<Arc<Grant>, JwtError> {
-        let known = self.checked.lock().get(&digest).cloned();
-        if let Some(grant) = known {
-            // Its signature is right; whether it is still good is for whoever looks at grants.
+        if let Some(grant) = self.known(&digest) {
             return Ok(grant);
         }
         let keys = Arc::clone(&self.keys.read());
@@ -64,6 +70,21 @@ impl Jwt {
         self.checked.lock().put(digest, Arc::clone(&grant));
         Ok(grant)
     }
+}
+
+/// Whether a text has the three parts of a JSON Web Token.
+#[must_use]
+pub fn is_jwt(text: &str) -> bool {
+    text.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+/// What the holder of a token would be known by if its signature were right. Nothing has been
+/// checked: this is a name to ask after, and no right.
+#[must_use]
+pub fn claimed_id(text: &str) -> Option<Arc<str>> {
+    let body = text.split('.').nth(1)?;
+    let claims: Claims = serde_json::from_slice(&BASE64.decode(body).ok()?).ok()?;
+    claims.id(Digest::of(text)).ok()
 }
 
 #[cfg(test)]

@@ -17,9 +17,13 @@ pub(super) use self::{
     owners::Owners,
     sight::{readable, sees, streams},
 };
-use super::{App, error::Fail};
+use super::{
+    App,
+    error::Fail,
+    rates::{self, Over},
+};
 use crate::{
-    auth::{Access, Denied, Grant, Right, Rights, Verdict},
+    auth::{Access, Denied, Grant, Known, Right, Rights, Verdict},
     log::{NoStream, StreamPath},
     metrics::Denied as Counted,
     session::{By, claims},
@@ -32,14 +36,40 @@ mod owners;
 mod sight;
 mod token;
 
-/// Finds out who asks, and notes it in the request.
-pub(super) fn note(app: &App, request: &mut Request) {
+/// Finds out who asks, and notes it in the request; what is over where nobody is to find out.
+pub(super) fn note(app: &App, request: &mut Request) -> Result<(), Over> {
     // A token that is sent to a server that wants none is taken out of the query all the same.
     let in_query = token::take_from_query(request);
-    if app.guard().is_on() {
-        let presented = token::presented(request.headers(), in_query.as_deref());
-        let access = app.guard().check(presented, app.log().clock().now_ms());
-        request.extensions_mut().insert(access);
+    if !app.guard().is_on() {
+        return Ok(());
+    }
+    let (access, refused) = match who(app, request, in_query.as_deref()) {
+        Ok(access) => (access, Ok(())),
+        Err(over) => (Access::Nobody(Denied::Invalid), Err(over)),
+    };
+    request.extensions_mut().insert(access);
+    refused
+}
+
+/// Who asks. A signature is checked last, and for nobody who has sent too many wrong ones.
+fn who(app: &App, request: &Request, in_query: Option<&str>) -> Result<Access, Over> {
+    let presented = token::presented(request.headers(), in_query);
+    let now_ms = app.log().clock().now_ms();
+    let known = app.guard().known(presented, now_ms);
+    if wants_none(request.method(), request.uri().path()) {
+        // A token of somebody else is no wrong one of ours, and checks nothing.
+        return Ok(match known {
+            Known::Access(access @ Access::Holder(_)) => access,
+            _ => Access::Nobody(Denied::Missing),
+        });
+    }
+    match known {
+        Known::Access(access) => Ok(access),
+        Known::Unchecked(token) => {
+            rates::may_try(app, request.extensions(), || token.claimed_id())?;
+            app.log().metrics().jwt_checks.inc();
+            Ok(app.guard().verify(&token, now_ms))
+        }
     }
 }
 
@@ -57,14 +87,23 @@ pub(super) fn stranger(app: &App, request: &Request) -> Option<Fail> {
 pub const PUBLIC: [&str; 6] =
     [paths::ROOT, paths::HEALTH, paths::READY, paths::VERSION, paths::JWKS, paths::OPENAPI];
 
-/// The workers of subscriptions show the token that came with their wake, which is none of ours.
 fn is_public(method: &Method, path: &str) -> bool {
-    let carries_its_own = || {
+    PUBLIC.contains(&path) || carries_its_own(method, path)
+}
+
+/// The workers of subscriptions show the token that came with their wake, which is none of ours.
+fn carries_its_own(method: &Method, path: &str) -> bool {
+    let asked = || {
         let rest = path.strip_prefix("/v1/stream/__ds/subscriptions/")?;
-        let (_, asked) = rest.split_once('/')?;
-        Some(matches!(asked, "callback" | "ack" | "release"))
+        rest.split_once('/').map(|(_, asked)| asked)
     };
-    PUBLIC.contains(&path) || (method == Method::POST && carries_its_own() == Some(true))
+    method == Method::POST && matches!(asked(), Some("callback" | "ack" | "release"))
+}
+
+/// Whether no token of ours is wanted, and none is limited by how many wrong ones came: whoever
+/// looks whether the server is well is told under any load.
+fn wants_none(method: &Method, path: &str) -> bool {
+    matches!(path, paths::HEALTH | paths::READY) || carries_its_own(method, path)
 }
 
 /// Who asks, as it was noted.

@@ -14,8 +14,11 @@ use lru::LruCache;
 use parking_lot::Mutex;
 
 pub use self::settings::{Allowance, RateLimits};
-use self::table::{Counted, Rates, Table};
 pub(crate) use self::table::{Network, Open};
+use self::{
+    gcra::{Paid, Rate},
+    table::{Counted, Rates, Table},
+};
 use super::{App, Peer, access};
 use crate::{
     auth::{Access, Denied, Right, Verdict},
@@ -31,8 +34,8 @@ mod paced;
 mod settings;
 mod table;
 
-pub(super) use self::over::refused;
-use self::over::{Limit, Over, Whose};
+use self::over::{Limit, Whose};
+pub(super) use self::over::{Over, refused};
 
 /// Who is limited: where a request comes from and whose token it has, as far as there are any.
 #[derive(Debug, Clone, Default)]
@@ -63,8 +66,10 @@ pub(super) struct Limiter {
 struct Held {
     addresses: Table<Network>,
     tokens: Table<Arc<str>>,
-    /// Tokens that were right, with the addresses that they came from.
-    known: LruCache<(Network, Arc<str>), ()>,
+    /// Tokens that were right, with the addresses that they came from, and what was tried under
+    /// their names while others from there were over.
+    known: LruCache<(Network, Arc<str>), Paid>,
+    failures: Option<Rate>,
     readers_at: Open<Network>,
     readers_with: Open<Arc<str>>,
     /// The latest time that was seen, Unix milliseconds.
@@ -75,6 +80,35 @@ impl Limiter {
     pub(super) fn new(settings: RateLimits) -> Self {
         let held = Held::new(&settings, limits::RATE_KEYS_MAX);
         Self { settings, held: Mutex::new(held) }
+    }
+
+    /// Whether a token may be tried of which nothing is known but the name that it claims. Where
+    /// there were too many wrong ones, that has to be a name that was right here before, and each
+    /// name is tried as often as an address may be wrong: tokens are renewed all the time, and
+    /// anybody can write a name.
+    fn may_try(
+        &self,
+        address: Network,
+        claimed: impl FnOnce() -> Option<Arc<str>>,
+        now_ms: u64,
+    ) -> Result<(), Over> {
+        let over = {
+            let mut held = self.held.lock();
+            let now = held.now(now_ms);
+            let Some(over) = held.failed(address, now) else { return Ok(()) };
+            over
+        };
+        // Read while nobody waits for it.
+        let claimed = claimed().ok_or(over)?;
+        let mut held = self.held.lock();
+        let now = held.now(now_ms);
+        let Some(failures) = held.failures else { return Ok(()) };
+        let tried = held.known.get_mut(&(address, claimed)).ok_or(over)?;
+        if failures.wait(*tried, now).is_some() {
+            return Err(over);
+        }
+        failures.take(tried, now, 1);
+        Ok(())
     }
 
     /// Counts a request whose sender is known, and says whether it is let in.
@@ -144,6 +178,7 @@ impl Held {
             addresses: Table::new(at, keys),
             tokens: Table::new(Rates::new(&settings.token, 0), keys),
             known: LruCache::new(keys),
+            failures: at.of(Counted::Failures),
             readers_at: Open::default(),
             readers_with: Open::default(),
             latest_ms: 0,
@@ -162,19 +197,24 @@ impl Held {
         self.latest_ms.saturating_mul(1_000_000)
     }
 
+    /// Whether too many wrong tokens came from an address.
+    fn failed(&mut self, address: Network, now: u64) -> Option<Over> {
+        let wait = self.addresses.wait(&address, Counted::Failures, now);
+        wait.map(|wait| Over { limit: Limit::FailedAuth, whose: Whose::Address, wait })
+    }
+
     /// Counts a wrong token. Where there were too many, only who is known here goes on.
     fn guess(&mut self, sender: &Sender, access: &Access, now: u64) -> Result<(), Over> {
         let Some(address) = sender.address else { return Ok(()) };
-        let wait = self.addresses.wait(&address, Counted::Failures, now);
-        let over = wait.map(|wait| Over { limit: Limit::FailedAuth, whose: Whose::Address, wait });
+        let over = self.failed(address, now);
         let is_wrong = matches!(access, Access::Nobody(Denied::Invalid));
         match (&sender.token, over) {
             (Some(token), None) => {
-                self.known.get_or_insert((address, Arc::clone(token)), || ());
+                self.known.get_or_insert((address, Arc::clone(token)), Paid::default);
                 Ok(())
             }
             (Some(token), Some(over)) => {
-                self.known.get(&(address, Arc::clone(token))).map_or(Err(over), |()| Ok(()))
+                self.known.get(&(address, Arc::clone(token))).map_or(Err(over), |_| Ok(()))
             }
             (None, Some(over)) if is_wrong => Err(over),
             (None, None) if is_wrong => {
@@ -223,6 +263,17 @@ impl Drop for Place {
         self.sender.address.iter().for_each(|address| held.readers_at.leave(address));
         self.sender.token.iter().for_each(|token| held.readers_with.leave(token));
     }
+}
+
+/// Whether a token may be tried of which nothing is known but what it claims to be.
+pub(super) fn may_try(
+    app: &App,
+    extensions: &Extensions,
+    claimed: impl FnOnce() -> Option<Arc<str>>,
+) -> Result<(), Over> {
+    let sender = Sender::of(extensions);
+    let (Some(limiter), Some(address)) = (app.limiter(), sender.address) else { return Ok(()) };
+    limiter.may_try(address, claimed, app.log().clock().now_ms())
 }
 
 /// Lets a request in, or says what it is over. Its body is counted from here on.

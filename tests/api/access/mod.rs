@@ -3,6 +3,7 @@
 
 mod actors;
 mod door;
+mod guessing;
 mod lists;
 mod live;
 mod matrix;
