@@ -72,6 +72,13 @@ pub enum ChangeError {
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// It was changed, and a server that runs with it goes on as before.
+    #[error(
+        "it is in the file, and not in force: the file cannot be read again ({0}). What was in \
+         force before still is; the server tries again twice a second. Put the file right, or \
+         restart the server, and list the tokens"
+    )]
+    NotInForce(String),
 }
 
 /// The file with the list of tokens.

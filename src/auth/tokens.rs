@@ -1,7 +1,7 @@
 //! The tokens of a running server: what the files say, and a guard that is kept at it.
 //!
 //! Invariants: the guard never goes back to an older list than the one it has; a file that cannot
-//! be used changes nothing, and is told of once. The files are compared by what is in them: their
+//! be used changes nothing, and is told of once; a change that was confirmed is in force. The files are compared by what is in them: their
 //! times can lie.
 
 use std::{
@@ -12,8 +12,8 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Access, ChangeError, Digest, FileError, Guard, NewToken, Registry, Secret, Token, TokenFile,
-    file,
+    Access, ChangeError, Digest, FileError, Guard, NewToken, Registry, Secret, Token, TokenError,
+    TokenFile, file,
     jwt::{Jwt, Key, KeyError, Keys, Rules},
 };
 use crate::{clock::Clock, limits};
@@ -166,6 +166,7 @@ impl Tokens {
     ///
     /// # Errors
     /// It may not be like this, or the file cannot be used.
+    /// [`ChangeError::NotInForce`] where it is in the file and not in force.
     pub fn create(
         &self,
         new: NewToken,
@@ -179,6 +180,7 @@ impl Tokens {
     ///
     /// # Errors
     /// There is none with this id, or the file cannot be used.
+    /// [`ChangeError::NotInForce`] where it is in the file and not in force.
     pub fn revoke(&self, id: &str) -> Result<Token, ChangeError> {
         self.change(|registry| registry.revoke(id))
     }
@@ -187,19 +189,26 @@ impl Tokens {
     ///
     /// # Errors
     /// There is none with this id, it is not a worker's, or the file cannot be used.
+    /// [`ChangeError::NotInForce`] where it is in the file and not in force.
     pub fn approve(&self, id: &str, by: &Access, now_ms: u64) -> Result<Token, ChangeError> {
         self.change(|registry| registry.approve(id, by, now_ms))
     }
 
     fn change<T>(
         &self,
-        change: impl FnOnce(&mut Registry) -> Result<T, super::TokenError>,
+        change: impl FnOnce(&mut Registry) -> Result<T, TokenError>,
     ) -> Result<T, ChangeError> {
-        let done = self.inner.file.change(change)?;
+        let done = match self.inner.file.change(change) {
+            // Gone from the file, and perhaps not from the guard: who asks again is not told that
+            // all is well.
+            Err(ChangeError::Token(TokenError::Unknown(id))) => Err(TokenError::Unknown(id)),
+            done => Ok(done?),
+        };
         // Read again, and not taken from the change: somebody else may have been next, and a guard
         // that is told twice in the wrong order would let in whoever was revoked in between.
-        self.look();
-        Ok(done)
+        let looked = self.inner.look_at_tokens(&mut self.inner.seen.lock());
+        looked.map_err(|error| ChangeError::NotInForce(error.to_string()))?;
+        Ok(done?)
     }
 }
 
@@ -305,6 +314,33 @@ mod tests {
         fs::write(file.path(), good).unwrap();
         tokens.revoke(&token.id).unwrap();
         assert!(!is_let_in(&tokens, &secret));
+    }
+
+    #[test]
+    fn a_change_that_is_in_the_file_and_not_in_force_is_an_error_however_often_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let tokens = Tokens::open(file.clone(), None).unwrap();
+        let (token, secret) = tokens.create(new(), &Access::Everyone, 0).unwrap();
+        // A list of the next version cannot be read by this one.
+        let next: Registry = serde_json::from_str(r#"{"version":2,"tokens":[]}"#).unwrap();
+        let revoked = tokens.change(|registry| {
+            let token = registry.revoke(&token.id)?;
+            *registry = next.clone();
+            Ok(token)
+        });
+        let error = revoked.unwrap_err();
+        assert!(matches!(error, ChangeError::NotInForce(_)), "{error}");
+        assert!(error.to_string().contains("restart the server"), "{error}");
+        assert!(is_let_in(&tokens, &secret));
+        let again = tokens.revoke(&token.id).unwrap_err();
+        assert!(matches!(again, ChangeError::File(_)), "{again}");
+        let unknown = |_: &mut Registry| Err::<Token, _>(TokenError::Unknown("t".to_owned()));
+        fs::write(file.path(), Registry::default().text().unwrap()).unwrap();
+        let gone = tokens.revoke(&token.id).unwrap_err();
+        assert!(matches!(gone, ChangeError::Token(TokenError::Unknown(_))), "{gone}");
+        assert!(!is_let_in(&tokens, &secret), "what was answered is in force");
+        assert!(tokens.change(unknown).is_err());
     }
 
     #[test]

@@ -211,11 +211,19 @@ impl List {
 
 impl One {
     fn revoke(self) -> Result<()> {
-        match self.place.client()? {
-            Some(client) => drop(block_on(async { Ok(client.revoke_token(&self.id).await?) })?),
-            None => drop(self.place.file().change(|registry| registry.revoke(&self.id))?),
+        if let Some(client) = self.place.client()? {
+            block_on(async { Ok(client.revoke_token(&self.id).await?) })?;
+            notice(&format!("{}: revoked; what it has opened ends", self.id));
+            return Ok(());
         }
-        notice(&format!("{}: revoked; what it has opened ends", self.id));
+        let file = self.place.file();
+        file.change(|registry| registry.revoke(&self.id))?;
+        notice(&format!(
+            "{}: revoked in {}; a server that runs with it ends within a second what it has \
+             opened, and says in its log where it cannot read the file",
+            self.id,
+            file.path().display()
+        ));
         Ok(())
     }
 

@@ -127,6 +127,15 @@ impl From<ChangeError> for Fail {
         match error {
             ChangeError::Token(error) => error.into(),
             ChangeError::File(error) => broken(&error),
+            ChangeError::NotInForce(reason) => {
+                tracing::error!(reason, "a change of the tokens is in their file and not in force");
+                Self::new(
+                    Code::Unavailable,
+                    "the change is in the file of tokens and not in force: what was in force \
+                     before still is, for the file cannot be read again; the server's log says \
+                     why. Put the file right, or restart the server, and ask again",
+                )
+            }
         }
     }
 }
