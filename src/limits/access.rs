@@ -27,8 +27,8 @@ pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
 /// JSON Web Tokens whose signatures were checked and are remembered, some kilobyte each at most.
 pub const JWT_CHECKED_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(9_999);
 
-/// How long it is taken for granted that a session still belongs to a worker that just asked for
-/// it: a session that moves to another worker is closed to the first one after that, reads that
+/// How long it is taken for granted for reads that a session still belongs to a worker that just
+/// asked for it: one that moves to another worker is closed to the first one after that, reads that
 /// are open among it. Each look costs reading what all sessions have had since the last one.
 pub const OWNER_KNOWN_FOR: Duration = Duration::from_secs(1);
 /// Sessions of which that is remembered: the ones that workers are busy in at one moment.

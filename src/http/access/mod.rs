@@ -14,6 +14,7 @@ use axum::{
 
 pub(super) use self::{
     hold::over,
+    owned::still_theirs,
     owners::Owners,
     sight::{readable, sees, streams},
 };
@@ -32,6 +33,7 @@ use crate::{
 };
 
 mod hold;
+mod owned;
 mod owners;
 mod sight;
 mod token;
@@ -128,7 +130,11 @@ pub(super) async fn allow(
 
 /// The same where a look at the list of sessions may be needed.
 async fn look(app: &App, access: &Access, right: Right, path: &StreamPath) -> Result<(), Fail> {
-    if may(app, access, right, path.as_str()).await? {
+    let may_do = match right {
+        Right::Write => owned::may_write(app, access, path).await?,
+        Right::Read | Right::Admin => may(app, access, right, path.as_str()).await?,
+    };
+    if may_do {
         return Ok(());
     }
     if right != Right::Read && may(app, access, Right::Read, path.as_str()).await? {

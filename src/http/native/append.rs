@@ -151,6 +151,7 @@ pub(super) async fn append(
         content_type: Some(Arc::clone(&spec.content_type)),
         ..Append::default()
     };
+    access::still_theirs(to.app, to.access, to.path).await?;
     Ok((ids, to.app.log().append(to.path, append).await?))
 }
 

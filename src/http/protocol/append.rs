@@ -74,10 +74,12 @@ async fn to_path(
         app.log().info(path).await?;
         return Err(Fail::new(Code::InvalidParameter, message));
     }
+    let access = access::of(&parts.extensions);
     if append.content_type.as_deref() == Some(JSON) {
         let payloads = append.records.iter().map(|record| &*record.payload);
-        access::vouch(&access::of(&parts.extensions), false, payloads)?;
+        access::vouch(&access, false, payloads)?;
     }
+    access::still_theirs(app, &access, path).await?;
     answer(app, path, append).await
 }
 

@@ -1,11 +1,12 @@
 //! Workers: their own sessions and nothing else, whatever they write, and no longer than they have
 //! them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use axum::body::Body;
 use scrollback::limits;
 
-use super::{EVENT, Guarded};
+use super::{EVENT, Guarded, request};
 
 /// Two workers, a session for each, and one for nobody.
 async fn office() -> Guarded {
@@ -139,7 +140,8 @@ async fn a_worker_begins_sessions_as_itself_and_neither_takes_nor_gives_any() {
 }
 
 #[tokio::test]
-async fn a_session_that_moves_is_closed_to_the_first_worker_within_a_second() {
+async fn a_session_that_moves_is_closed_to_the_first_worker_at_once_and_its_reads_within_a_second()
+{
     let office = office().await;
     office.done("one", "POST", "/api/sessions/a/events", EVENT).await;
     let mut live = office.follow("one", "/api/sessions/a/stream?fromOffset=now").await;
@@ -149,12 +151,80 @@ async fn a_session_that_moves_is_closed_to_the_first_worker_within_a_second() {
     let send = office.post("one", "/api/sessions/a/messages", r#"{"text":"x"}"#).await;
     assert_eq!(send.code(), "stream_not_found");
     office.done("two", "POST", "/api/sessions/a/messages", r#"{"text":"x"}"#).await;
+    for (method, uri, body) in WRITES {
+        let refused = office.ask("one", method, uri, body).await;
+        assert_eq!(refused.code(), "stream_not_found", "{method} {uri}");
+    }
     office.app.clock.advance(limits::OWNER_KNOWN_FOR);
-    let appended = office.post("one", "/api/sessions/a/events", EVENT).await;
-    assert_eq!(appended.code(), "stream_not_found");
     let rest = live.rest().await;
     assert_eq!(rest, r#"2 [end] {"offset":2,"reason":"unauthorized"}"#);
     office.done("two", "POST", "/api/sessions/a/events", EVENT).await;
     office.app.clock.advance(Duration::from_secs(9));
+    office.done("two", "POST", "/api/sessions/a/events", EVENT).await;
+}
+
+/// Ways to write in session `a`.
+const WRITES: [(&str, &str, &str); 7] = [
+    ("POST", "/api/sessions/a/events", EVENT),
+    ("POST", "/api/events/sessions/a", EVENT),
+    ("POST", "/api/streams?sessionId=a", r#"{"channel":"message","data":{}}"#),
+    ("POST", "/v1/stream/sessions/a", EVENT),
+    ("POST", "/api/close/sessions/a", ""),
+    ("DELETE", "/v1/stream/sessions/a", ""),
+    ("DELETE", "/api/streams/sessions/a", ""),
+];
+
+#[tokio::test]
+async fn a_body_that_is_under_way_while_its_session_moves_is_not_written() {
+    let ndjson = ("POST", "/api/sessions/a/events", "application/x-ndjson");
+    let whole = [
+        ("POST", "/api/sessions/a/events", "application/json"),
+        ("POST", "/api/events/sessions/a", "application/json"),
+        ("POST", "/api/streams?sessionId=a", "application/json"),
+        ("POST", "/v1/stream/sessions/a", "application/json"),
+    ];
+    for (method, uri, kind) in whole.into_iter().chain([ndjson]) {
+        let office = Arc::new(office().await);
+        office.done("one", "POST", "/api/sessions/a/events", EVENT).await;
+        let mover = Arc::clone(&office);
+        let body = futures_util::stream::once(async move {
+            mover.done("root", "PATCH", "/api/sessions/a", r#"{"worker":"w2"}"#).await;
+            Ok::<_, std::io::Error>(EVENT)
+        });
+        let mut request = request("one", method, uri, "").map(|_| Body::from_stream(body));
+        request.headers_mut().insert("content-type", kind.parse().unwrap());
+        let answer = office.app.send(request).await;
+        assert_eq!(answer.code(), "stream_not_found", "{method} {uri}: {}", answer.text());
+        let tail = office.get("root", "/api/streams/sessions/a").await.json()["tail"].clone();
+        assert_eq!(tail, 3, "{method} {uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_comes_back_is_open_again_and_much_in_between_changes_nothing() {
+    let office = office().await;
+    office.done("one", "POST", "/api/sessions/a/events", EVENT).await;
+    for worker in ["w2", "w1"] {
+        let body = format!(r#"{{"worker":"{worker}"}}"#);
+        office.done("root", "PATCH", "/api/sessions/a", &body).await;
+    }
+    office.done("one", "POST", "/api/sessions/a/events", EVENT).await;
+    let many = format!("[{}]", vec![EVENT; limits::PAGE_RECORDS + 1].join(","));
+    office.done("root", "POST", "/api/sessions/a/events", &many).await;
+    office.done("one", "POST", "/api/sessions/a/events", EVENT).await;
+    office.done("root", "POST", "/api/sessions/a/events", &many).await;
+    office.done("root", "PATCH", "/api/sessions/a", r#"{"worker":"w2"}"#).await;
+    assert_eq!(office.post("one", "/api/sessions/a/events", EVENT).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_session_that_was_made_anew_under_its_name_is_another_one() {
+    let office = office().await;
+    for _ in 0..3 {
+        office.done("one", "POST", "/api/sessions/a/events", EVENT).await;
+    }
+    office.done("root", "DELETE", "/api/streams/sessions/a", "").await;
+    office.done("root", "POST", "/api/sessions", r#"{"id":"a","worker":"w2"}"#).await;
+    assert_eq!(office.post("one", "/v1/stream/sessions/a", EVENT).await.status, 404);
     office.done("two", "POST", "/api/sessions/a/events", EVENT).await;
 }
