@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Right, Scopes};
+use crate::log::Pattern;
 
 /// What the sender of a request may do.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +79,23 @@ impl Access {
             Self::Holder(grant) => grant.may(right, path),
         }
     }
+
+    /// Whether this may be done with every stream that a pattern stands for, now and later. What
+    /// cannot be said of one scope alone is not allowed, and nothing is to workers, whose sessions
+    /// come and go.
+    #[must_use]
+    pub fn may_all(&self, right: Right, pattern: &Pattern) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Nobody(_) => false,
+            Self::Holder(grant) => match &grant.rights {
+                Rights::Scopes(scopes) => {
+                    !grant.revoked.is_cancelled() && scopes.allow_all(right, pattern)
+                }
+                Rights::Worker(_) => false,
+            },
+        }
+    }
 }
 
 impl Grant {
@@ -139,6 +157,36 @@ mod tests {
         ] {
             assert_eq!(worker.may(right, path), expected, "{right:?} {path}");
         }
+    }
+
+    #[test]
+    fn all_that_a_pattern_stands_for_is_allowed_by_one_scope_or_not_at_all() {
+        let scopes = ["read:tenants/a/**", "admin:open/*", "write:log/**", "read:x/*", "read:x"];
+        let scopes = scopes.iter().map(|text| text.parse().unwrap()).collect();
+        let access = holder(Rights::Scopes(Scopes::new(scopes)));
+        let may = |access: &Access, text: &str| {
+            access.may_all(Right::Read, &Pattern::parse(text).unwrap())
+        };
+        for (pattern, expected) in [
+            ("tenants/a/**", true),
+            ("tenants/a/*/events", true),
+            ("tenants/*/x", false),
+            ("**", false),
+            ("open/*", true),
+            ("open/**", false),
+            ("log/*", false),
+            ("x/*", true),
+            // Two scopes would do, which is not looked for.
+            ("x/**", false),
+        ] {
+            assert_eq!(may(&access, pattern), expected, "{pattern}");
+        }
+        let worker = holder(Rights::Worker(Arc::from("w1")));
+        assert!(!may(&worker, "workers/w1") && !may(&Access::Nobody(Denied::Missing), "x"));
+        assert!(may(&Access::Everyone, "**"));
+        let Access::Holder(grant) = &access else { unreachable!() };
+        grant.revoked.cancel();
+        assert!(!may(&access, "x/*"));
     }
 
     #[test]

@@ -130,6 +130,12 @@ impl Scopes {
         self.0.iter().any(|scope| scope.allows(right, path))
     }
 
+    /// Whether one of them allows this with every stream that a pattern stands for.
+    #[must_use]
+    pub fn allow_all(&self, right: Right, pattern: &Pattern) -> bool {
+        self.0.iter().any(|scope| scope.gives(right) && scope.paths.covers(pattern))
+    }
+
     /// What the paths begin with on which one of them allows this.
     pub fn prefixes(&self, right: Right) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |scope| scope.gives(right)).map(|scope| scope.paths.prefix())
@@ -228,6 +234,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_allowed_of_a_pattern_is_allowed_of_every_path_it_stands_for(
+            scopes in prop::collection::vec("(read|write|admin):(a|b|[*]|[*][*])(/(a|b|[*]|[*][*])){0,3}", 0..4),
+            pattern in "(a|b|[*]|[*][*])(/(a|b|[*]|[*][*])){0,3}",
+            path in "(a|b|c)(/(a|b|c)){0,4}",
+        ) {
+            let scopes = Scopes::new(scopes.iter().map(|text| text.parse().unwrap()).collect());
+            let pattern = Pattern::parse(&pattern).unwrap();
+            let all = scopes.allow_all(Right::Read, &pattern);
+            prop_assert!(!all || !pattern.matches(&path) || scopes.allow(Right::Read, &path));
+        }
+
         #[test]
         fn any_text_is_a_scope_that_reads_back_or_none(text in ".{0,80}") {
             if let Ok(scope) = text.parse::<Scope>() {

@@ -58,8 +58,10 @@ pub(super) fn router() -> Router<Arc<App>> {
 }
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
-    let (id, _, asked) = asked::<PutSubscription>(&app, request, Some(Right::Admin)).await?;
-    let (view, is_new) = app.subscriptions().put(&id, config(asked)?).await?;
+    let (id, parts, asked) = asked::<PutSubscription>(&app, request, Some(Right::Admin)).await?;
+    let config = config(asked)?;
+    access::may_subscribe(&app, &access::of(&parts.extensions), &config).await?;
+    let (view, is_new) = app.subscriptions().put(&id, config).await?;
     let mut response = answer(&app, &view)?;
     if is_new {
         *response.status_mut() = StatusCode::CREATED;
@@ -100,8 +102,10 @@ async fn end(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode
 }
 
 async fn follow(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Fail> {
-    let (id, _, asked) = asked::<AddStreams>(&app, request, Some(Right::Admin)).await?;
+    let (id, parts, asked) = asked::<AddStreams>(&app, request, Some(Right::Admin)).await?;
     let paths = stream_paths(&asked.streams).map_err(SubscriptionError::from)?;
+    let access = access::of(&parts.extensions);
+    access::may_follow(&app, &access, paths.iter().map(|path| &**path)).await?;
     app.subscriptions().follow(&id, paths).await?;
     Ok(StatusCode::NO_CONTENT)
 }

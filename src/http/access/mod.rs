@@ -13,6 +13,7 @@ use axum::{
 };
 
 pub(super) use self::{
+    follows::{may_follow, may_subscribe},
     hold::over,
     owned::still_theirs,
     owners::Owners,
@@ -25,13 +26,14 @@ use super::{
 };
 use crate::{
     auth::{Access, Denied, Grant, Known, Right, Rights, Verdict},
-    log::{NoStream, StreamPath},
+    log::{NoStream, Pattern, StreamPath},
     metrics::Denied as Counted,
     session::{By, claims},
     subscription::SubscriptionError,
     wire::{code::Code, paths},
 };
 
+mod follows;
 mod hold;
 mod owned;
 mod owners;
@@ -287,6 +289,15 @@ fn may_not(app: &App, right: Right, path: &str) -> Fail {
     let right = right.as_str();
     let message =
         format!("the token may not {right} {path}; ask for a scope such as {right}:{path}");
+    Fail::new(Code::Forbidden, message)
+}
+
+fn may_not_follow(app: &App, pattern: &Pattern) -> Fail {
+    app.log().metrics().deny(Counted::Forbidden);
+    let message = format!(
+        "the token may not read everything that {pattern} stands for, and a subscription would \
+         show it; name a narrower `pattern`, or ask for a scope such as read:{pattern}"
+    );
     Fail::new(Code::Forbidden, message)
 }
 

@@ -55,7 +55,10 @@ fn scopes(need: Need) -> (Vec<String>, Option<String>) {
         Server(scope) => (vec![scope.to_owned()], None),
         Subscription(right) => {
             let on = |right| format!("{right}:__ds/subscriptions/a");
-            (vec![on(right)], (right != "read").then(|| on("read")))
+            // What SUBSCRIPTION follows and writes, and what is added to it.
+            let beside = ["read:sessions/*", "read:x", "write:wakes"].map(str::to_owned);
+            let enough = std::iter::once(on(right)).chain(beside).collect();
+            (enough, (right != "read").then(|| on("read")))
         }
     }
 }

@@ -9,6 +9,7 @@ mod live;
 mod matrix;
 mod revoked;
 mod socket;
+mod subscriptions;
 mod table;
 mod workers;
 
