@@ -42,7 +42,7 @@ pub struct Rules {
     pub audience: String,
     /// Who has to have made them, where that is asked.
     pub issuer: Option<String>,
-    /// The claim with the scopes.
+    /// The claim with the scopes: its name, or the way to it with dots.
     pub scope_claim: String,
 }
 
@@ -104,7 +104,7 @@ impl Rules {
         if claims.time("nbf")?.is_some_and(|nbf| nbf > now_ms.saturating_add(leeway)) {
             return Err(JwtError::TooEarly);
         }
-        if !claims.texts("aud")?.contains(&self.audience.as_str()) {
+        if !texts(claims.0.get("aud"), "aud")?.contains(&self.audience.as_str()) {
             return Err(JwtError::Audience);
         }
         if self.issuer.is_some() && claims.text("iss")? != self.issuer.as_deref() {
@@ -131,7 +131,7 @@ impl Rules {
             return Ok((Rights::Worker(Arc::clone(worker.name())), Some(actor)));
         }
         // Issuers put scopes of others beside ours: those mean nothing here.
-        let scopes = claims.texts(&self.scope_claim)?.into_iter();
+        let scopes = texts(claims.reached(&self.scope_claim)?, &self.scope_claim)?.into_iter();
         let scopes: Vec<_> = scopes.filter_map(|text| text.parse().ok()).collect();
         if scopes.len() > limits::SCOPES_MAX {
             return Err(wrong(&self.scope_claim));
@@ -161,16 +161,32 @@ impl Claims {
         value.as_str().map(Some).ok_or_else(|| JwtError::Claim(name.to_owned()))
     }
 
-    /// Texts in an array, or in one text with spaces between them. There may be none.
-    fn texts(&self, name: &str) -> Result<Vec<&str>, JwtError> {
-        let wrong = || JwtError::Claim(name.to_owned());
-        match self.0.get(name) {
-            None => Ok(Vec::new()),
-            Some(Value::String(text)) => Ok(text.split_whitespace().collect()),
-            Some(Value::Array(all)) => {
-                all.iter().map(|one| one.as_str().ok_or_else(wrong)).collect()
-            }
-            Some(_) => Err(wrong()),
+    /// The claim of this name; where there is none, the one that the name leads to from object to
+    /// object, such as `realm_access.roles`.
+    fn reached(&self, name: &str) -> Result<Option<&Value>, JwtError> {
+        if let Some(value) = self.0.get(name) {
+            return Ok(Some(value));
         }
+        let mut segments = name.split('.');
+        let mut found = segments.next().and_then(|first| self.0.get(first));
+        for segment in segments {
+            found = match found {
+                None => return Ok(None),
+                Some(Value::Object(inner)) => inner.get(segment),
+                Some(_) => return Err(JwtError::Claim(name.to_owned())),
+            };
+        }
+        Ok(found)
+    }
+}
+
+/// Texts in an array, or in one text with spaces between them. There may be none.
+fn texts<'a>(value: Option<&'a Value>, name: &str) -> Result<Vec<&'a str>, JwtError> {
+    let wrong = || JwtError::Claim(name.to_owned());
+    match value {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(text.split_whitespace().collect()),
+        Some(Value::Array(all)) => all.iter().map(|one| one.as_str().ok_or_else(wrong)).collect(),
+        Some(_) => Err(wrong()),
     }
 }

@@ -233,6 +233,33 @@ fn scopes_of_others_mean_nothing_and_no_scopes_open_nothing() {
 }
 
 #[test]
+fn scopes_are_found_by_the_whole_name_of_a_claim_or_by_the_way_to_it() {
+    let with = |claim: &str, changes: Value| {
+        let rules = Rules { scope_claim: claim.to_owned(), ..rules() };
+        let jwt = Jwt::new(rules, Keys::one(Key::parse(SECRET).unwrap()));
+        check(&jwt, &signed(&claims(&changes)))
+    };
+    let opens = |claim: &str, changes: Value| may(&with(claim, changes).unwrap(), Right::Read, "b");
+    let nested = json!({"realm_access": {"roles": ["offline", "read:b"]}});
+    assert!(opens("realm_access.roles", nested.clone()));
+    assert!(!opens("realm_access.role", nested.clone()) && !opens("realm.roles", nested.clone()));
+    assert!(!opens("roles", nested));
+    let url = "https://example.com/scopes";
+    assert!(opens(url, json!({url: "read:b"})));
+    assert!(opens("a.b", json!({"a.b": "read:b", "a": {"b": "read:c"}})), "the whole name wins");
+    assert!(!opens("a.b", json!({"a.b": "read:c", "a": {"b": "read:b"}})));
+    assert!(opens("a.b.c", json!({"a": {"b": {"c": ["read:b"]}}})));
+    for changes in [json!({"a": 7}), json!({"a": ["b"]}), json!({"a": {"b": 7}}), json!({"a": "b"})]
+    {
+        let error = with("a.b", changes.clone()).unwrap_err();
+        assert_eq!(error, JwtError::Claim("a.b".to_owned()), "{changes}");
+    }
+    // The other claims are found by their names only.
+    let aud = json!({"aud": null, "a": {"ud": "log"}});
+    assert_eq!(with("scope", aud).unwrap_err(), JwtError::Audience);
+}
+
+#[test]
 fn a_workers_token_has_the_rights_of_that_worker_and_no_scopes() {
     let token = signed(&claims(&json!({"scrollback_worker": "w1", "scope": "admin:**"})));
     let grant = check(&of(SECRET), &token).unwrap();

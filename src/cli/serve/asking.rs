@@ -29,7 +29,7 @@ pub(super) struct Asking {
     /// The `iss` that they have to have [default: any that the key has signed for]
     #[arg(long, env = "SCROLLBACK_JWT_ISSUER", value_name = "NAME")]
     jwt_issuer: Option<String>,
-    /// The claim with their scopes [default: scope]
+    /// The claim with their scopes, or the way to it with dots [default: scope]
     #[arg(long, env = "SCROLLBACK_JWT_SCOPE_CLAIM", value_name = "NAME")]
     jwt_scope_claim: Option<String>,
     /// Listen beyond loopback although there is no authentication
