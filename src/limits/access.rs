@@ -38,6 +38,12 @@ pub const OWNERS_KNOWN_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_ad
 pub const EXPIRY_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Streams that one listing looks at for a token that may read few of them: what takes a second.
 pub const LIST_LOOKED_AT_MAX: usize = 50_000;
+/// Records that a live read of many streams looks at for the holder of a token without sending
+/// them, before it pauses: who may read few streams comes by all of them …
+pub const ORDER_PASSED_OVER_MAX: usize = 20_000;
+/// … and how long it pauses. That makes 200,000 in a second, twice what is ever appended, so that
+/// such a reader keeps up.
+pub const ORDER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Requests of one token, or one address, in a second: many times what people cause, and a small
 /// part of what a server can do, so that no one of them takes it all.

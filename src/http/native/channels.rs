@@ -131,6 +131,7 @@ fn follow(
         moved,
         stays,
         caught_up: false,
+        passed_over: 0,
         _seat: seat,
     };
     Ok(event_stream(frames(live, over, opening)))
@@ -193,6 +194,8 @@ struct Live {
     moved: watch::Receiver<Position>,
     stays: bool,
     caught_up: bool,
+    /// Records that were looked at for it and not sent, since it last paused.
+    passed_over: usize,
     _seat: Seat,
 }
 
@@ -237,6 +240,7 @@ impl Live {
     /// Dropped while it waits, it has lost nothing.
     async fn next(&mut self) -> Sent {
         loop {
+            self.pause().await;
             let tail = *self.moved.borrow_and_update();
             if tail > self.at {
                 let limit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
@@ -270,6 +274,17 @@ impl Live {
         }
     }
 
+    /// Waits where much was looked at for the holder of a token and little sent: who may read few
+    /// streams would else have the server read the order of all of them as fast as it can. Dropped
+    /// meanwhile, the next call waits again.
+    async fn pause(&mut self) {
+        let is_over = self.passed_over >= limits::ORDER_PASSED_OVER_MAX;
+        if is_over && matches!(self.access, Access::Holder(_)) {
+            self.app.log().clock().sleep(limits::ORDER_PAUSE).await;
+            self.passed_over = 0;
+        }
+    }
+
     /// What of a page the client may read; the rest was never there for it. Of what was removed and
     /// has no name any more it is told: it may have been the client's own, and says nothing of
     /// others but that the order had places before.
@@ -289,7 +304,10 @@ impl Live {
     fn wanted(&mut self, page: OrderPage, tail: Position) -> Option<Sent> {
         let OrderPage { told, next, removed } = page;
         // A page without an end of its own ends at the tail.
-        self.at = if next > self.at { next } else { tail };
+        let next = if next > self.at { next } else { tail };
+        // Positions have gaps, and streams that were deleted are not in the page.
+        let passed = usize::try_from(next.0.saturating_sub(self.at.0)).unwrap_or(usize::MAX);
+        self.at = next;
         let mut frames = Frames::default();
         let first = told.first().map_or(self.at.0, |told| told.record.position.0 - 1);
         let mut any = self.has_missed(&removed) && self.form == Form::Whole;
@@ -299,8 +317,10 @@ impl Live {
         }
         let wanted =
             told.iter().filter(|told| self.names.iter().any(|name| name.stands_for(&told.path)));
+        let mut sent = 0;
         for Told { path, record, .. } in wanted {
             any = true;
+            sent += 1;
             if self.form == Form::Bus {
                 for event in bus::events(path, &record.payload) {
                     frames.written(record.position.0, &event);
@@ -314,6 +334,7 @@ impl Live {
             };
             frames.told(record.position.0, path, &stored);
         }
+        self.passed_over += passed.min(limits::PAGE_RECORDS).saturating_sub(sent);
         any.then(|| Sent { bytes: frames.finish(), is_end: false })
     }
 

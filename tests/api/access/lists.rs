@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use scrollback::auth::{Right, Scopes};
+use scrollback::{
+    auth::{Right, Scopes},
+    limits,
+};
 
 use super::{EVENT, Guarded};
 
@@ -155,4 +158,28 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[tokio::test]
+async fn who_may_read_little_has_the_order_read_for_them_piece_by_piece_and_misses_nothing() {
+    let guarded = Guarded::new();
+    guarded.scopes("reader", &["read:mine"]);
+    let events = format!("[{}]", vec![EVENT; 1_000].join(","));
+    for _ in 0..=limits::ORDER_PASSED_OVER_MAX.div_ceil(1_000) {
+        guarded.done("root", "POST", "/api/events/others", &events).await;
+    }
+    guarded.done("root", "POST", "/api/events/mine", EVENT).await;
+    let uri = "/api/events?channels=*&cursor=0";
+    let mut live = guarded.follow("reader", uri).await;
+    for _ in 0..100 {
+        // Each look lets it read a page.
+        assert!(live.is_quiet().await, "it pauses");
+    }
+    guarded.app.clock.advance(limits::ORDER_PAUSE);
+    let found = live.frame().await.unwrap();
+    assert!(found.contains("\"stream\":\"mine\""), "{found}");
+    assert!(live.frame().await.unwrap().contains("caught-up"));
+    // Whoever is sent what is looked at reads at their own pace.
+    let mut live = guarded.follow("root", uri).await;
+    while !live.frame().await.unwrap().contains("caught-up") {}
 }
