@@ -79,10 +79,8 @@ impl Inner {
                 return Ok(true);
             }
             // A hidden stream ends with its last fork, not by the clock.
-            ends_ms = match is_hidden {
-                true => Some(self.hidden_look_ms()),
-                false => open.assigned().deadline_ms(),
-            };
+            let look_ms = is_hidden.then(|| self.hidden_look_ms());
+            ends_ms = look_ms.or_else(|| open.assigned().deadline_ms());
         }
         let retention_ms = retention::of(meta.retention_ms, self.settings.retention);
         let oldest_ms = retention::oldest_kept_ms(now_ms, retention_ms);
