@@ -165,7 +165,7 @@ async fn a_certificate_is_taken_when_it_is_of_use_and_the_old_one_stays_until_th
 }
 
 /// A clock on which only the looks at the certificate are ever due, so that no handshake under way
-/// is late when they are.
+/// is late when they are; whoever is held after a handshake that failed is let go at once.
 #[derive(Debug)]
 struct LooksOnly(Arc<ManualClock>);
 
@@ -175,8 +175,11 @@ impl Clock for LooksOnly {
     }
 
     fn sleep(&self, span: Duration) -> Sleep<'_> {
-        let is_look = span == limits::CERTIFICATE_LOOK_EVERY;
-        if is_look { self.0.sleep(span) } else { Box::pin(std::future::pending()) }
+        match span {
+            limits::CERTIFICATE_LOOK_EVERY => self.0.sleep(span),
+            limits::RUBBISH_HELD => Box::pin(std::future::ready(())),
+            _ => Box::pin(std::future::pending()),
+        }
     }
 }
 
