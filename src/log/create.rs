@@ -52,9 +52,16 @@ impl Log {
             };
             let fresh = inner.fresh_from(path, &creation, base.as_ref());
             if let Some(base) = &base {
-                inner.note_fork(base, fresh.number(), true).await?;
+                match inner.note_fork(base, fresh.number(), true).await {
+                    // The source has changed: the next turn sees what it is now.
+                    Err(Refused::Contended) => continue,
+                    noted => noted?,
+                }
             }
             let created = inner.create_as(&fresh, &creation, base.as_ref(), permit).await;
+            if let Some(base) = &base {
+                Inner::has_come(base, fresh.number());
+            }
             if let Ok(Some(info)) = created {
                 return Ok(Created { info, existed: false });
             }

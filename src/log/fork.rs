@@ -2,8 +2,9 @@
 //! Nothing is copied: records up to the fork are read from where they are. Durable Streams
 //! protocol, "Stream-Forked-From".
 //!
-//! Invariant: what a fork reads is kept. Its source notes the fork before the fork exists; a
-//! source that is deleted meanwhile answers "gone" and stays until its last fork is deleted.
+//! Invariant: what a fork reads is kept. Its source notes the fork before the fork exists, and
+//! remembers that it is on its way until it is there; a source that is deleted meanwhile answers
+//! "gone" and stays until its last fork is deleted.
 
 use std::sync::Arc;
 
@@ -245,6 +246,7 @@ impl Inner {
             let mut write = Self::write(&base.source, &mut state, timestamp_ms);
             if exists {
                 state.forks.insert(fork);
+                state.coming.insert(fork);
             } else {
                 state.forks.remove(&fork);
             }
@@ -252,10 +254,16 @@ impl Inner {
             (self.store.submit(write), state.generation)
         };
         let settled = ticket.settled().await;
-        if self.conclude(&base.source, generation, settled).await? {
-            return Ok(());
+        let noted = self.conclude(&base.source, generation, settled).await;
+        if !matches!(noted, Ok(true)) {
+            Self::has_come(base, fork);
         }
-        Err(Refused::Contended)
+        if noted? { Ok(()) } else { Err(Refused::Contended) }
+    }
+
+    /// Notes that a fork that was on its way is there, or will not come.
+    pub(super) fn has_come(base: &Base, fork: StreamNo) {
+        base.source.assigned().coming.remove(&fork);
     }
 
     /// Forgets a fork that was noted and has not come to be.

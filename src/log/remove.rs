@@ -114,6 +114,7 @@ impl Inner {
             }
             let timestamp_ms = state.last_timestamp_ms;
             state.forks.remove(&fork);
+            state.coming.remove(&fork);
             let mut write = Self::write(&open, &mut state, timestamp_ms);
             write.meta.push(change(fork, false));
             (self.store.submit(write), state.generation)
@@ -142,9 +143,15 @@ impl Inner {
 
     /// Whether a deleted stream still has forks. A crash may have come between the end of a fork
     /// and its source's learning of it, or between that and the source's own end; then this is
-    /// where it learns, or ends.
+    /// where it learns, or ends. A fork that is on its way has no head yet, and will have one.
     pub(super) async fn is_held_by_forks(&self, open: &Arc<OpenStream>) -> Result<bool, Refused> {
-        let forks: Vec<StreamNo> = open.assigned().forks.iter().copied().collect();
+        let forks: Vec<StreamNo> = {
+            let state = open.assigned();
+            if !state.coming.is_empty() {
+                return Ok(true);
+            }
+            state.forks.iter().copied().collect()
+        };
         for fork in forks {
             // A number that was noted before a crash may be another stream's by now.
             let is_ours = |head: Arc<Head>| {

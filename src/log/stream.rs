@@ -37,6 +37,9 @@ pub(super) struct Assigned {
     pub(super) seq: Option<Arc<str>>,
     /// Streams that were forked from it.
     pub(super) forks: BTreeSet<StreamNo>,
+    /// Those of them that are noted and on their way: they may have no head yet, and hold the
+    /// stream all the same. One whose maker went away meanwhile holds it until it is let go of.
+    pub(super) coming: BTreeSet<StreamNo>,
     /// When it was last read, and when that was last written down, Unix milliseconds.
     pub(super) used_ms: u64,
     pub(super) used_noted_ms: u64,
@@ -78,6 +81,7 @@ impl OpenStream {
             producers: BTreeMap::new(),
             seq: None,
             forks: BTreeSet::new(),
+            coming: BTreeSet::new(),
             used_ms: 0,
             to_create: true,
             generation: 0,
@@ -190,7 +194,8 @@ impl OpenStream {
         let mut assigned = self.assigned();
         if assigned.stale {
             let generation = assigned.generation + 1;
-            *assigned = Assigned::of(head, generation);
+            let coming = std::mem::take(&mut assigned.coming);
+            *assigned = Assigned { coming, ..Assigned::of(head, generation) };
         }
     }
 }
@@ -206,6 +211,7 @@ impl Assigned {
             producers: StreamMeta::producers_of(head),
             seq: StreamMeta::seq_of(head),
             forks: fork::forks_of(head).collect(),
+            coming: BTreeSet::new(),
             used_ms: expiry::used_of(head),
             used_noted_ms: expiry::used_of(head),
             to_create: false,

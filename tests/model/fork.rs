@@ -247,6 +247,51 @@ async fn a_source_forgets_a_fork_that_never_came_to_be() {
     assert!(!log.create(&path("a"), StreamSpec::json()).await.unwrap().existed);
 }
 
+/// Whoever is told that a fork was made can read in it what its source had, though the source was
+/// deleted, read or swept at the very moment.
+#[tokio::test]
+async fn a_fork_that_was_made_keeps_what_it_inherits_whatever_becomes_of_its_source_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let store = SledStore::open_sized(folder.path(), metrics, SIZES).unwrap();
+    let clock = ManualClock::at(NOW_MS);
+    let log = log_over(Arc::new(store), &clock);
+    let (mut made, mut refused) = (0, 0);
+    for round in 0..200 {
+        let (source, fork) = (path(&format!("s{round}")), path(&format!("f{round}")));
+        log.create(&source, StreamSpec::json()).await.unwrap();
+        let record = NewRecord { id: None, payload: payload(round) };
+        let append = Append { create: None, ..Append::json([record]) };
+        log.append(&source, append).await.unwrap();
+        let fork_of = Fork { source: source.clone(), at: None, sub: 0 };
+        let creation = Creation { fork: Some(fork_of), ..StreamSpec::json().into() };
+        let deleting = async {
+            for _ in 0..round % 20 {
+                tokio::task::yield_now().await;
+            }
+            let deleted = log.delete(&source).await;
+            // Others look at it as soon as it is hidden.
+            drop(log.info(&source).await);
+            deleted
+        };
+        let (created, deleted) = tokio::join!(log.create(&fork, creation), deleting);
+        deleted.unwrap();
+        match created {
+            Ok(_) => {
+                let page = log.read(&fork, Offset(0), ALL).await.unwrap();
+                assert_eq!(page.records.len(), 1, "round {round}");
+                made += 1;
+            }
+            Err(CreateError::NoSource(_) | CreateError::Exists(_)) => refused += 1,
+            Err(error) => panic!("round {round}: {error}"),
+        }
+        drop(log.delete(&fork).await);
+        assert!(matches!(log.info(&source).await, Err(ReadError::NoStream(_))), "round {round}");
+    }
+    assert!(made > 0 && refused > 0, "{made} were made and {refused} refused");
+    log.stop().await.unwrap();
+}
+
 /// A write of metadata alone, to a stream without records.
 fn only(stream: StreamNo, meta: Vec<MetaChange>) -> Write {
     Write {

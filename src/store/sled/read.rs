@@ -257,7 +257,9 @@ pub(super) fn due(shared: &Shared, now_ms: u64, limit: usize) -> Result<Vec<Stre
                 due.push((due_ms, stream));
             }
         }
-        if due.len() >= limit {
+        // What the index has beyond its last entry is due later than that one, and may be due
+        // before those that it does not know yet.
+        if due.iter().filter(|entry| **entry <= after).count() >= limit {
             break;
         }
     }
