@@ -10,29 +10,61 @@ use serde::{Deserialize, Serialize};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Where a request comes from; `None` where it came over a Unix socket. Among the extensions of a
-/// request where limits of addresses are in force: nobody else asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub Option<IpAddr>);
+/// How those who come over the Unix socket are named among the proxies.
+const UNIX_SOCKET: &str = "unix";
 
-/// Addresses of proxies whose `X-Forwarded-For` is believed: one address, or a network such as
-/// `10.0.0.0/8`.
+/// Where a request comes from. Among the extensions of a request where limits of addresses are in
+/// force: nobody else asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// An address of the network.
+    Address(IpAddr),
+    /// A user of this machine, by the system's number, who came over the Unix socket.
+    User(u32),
+}
+
+impl Peer {
+    /// Whether it is a proxy that is believed.
+    #[must_use]
+    pub fn is_trusted(self, trusted: &[TrustedProxy]) -> bool {
+        trusted.iter().any(|proxy| match (proxy.0, self) {
+            (Believed::Network(net), Self::Address(addr)) => net.contains(&addr.to_canonical()),
+            (Believed::UnixSocket, Self::User(_)) => true,
+            _ => false,
+        })
+    }
+}
+
+/// Proxies that are believed about who asks: one address, a network such as `10.0.0.0/8`, or
+/// `unix`, which is whoever gets through the Unix socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TrustedProxy(IpNet);
+pub struct TrustedProxy(Believed);
 
-/// Not an address of a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Believed {
+    Network(IpNet),
+    UnixSocket,
+}
+
+/// Not a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address of a proxy; write one such as 10.0.0.1, or a network, 10.0.0.0/8")]
+#[error(
+    "{0:?} is no proxy; write an address such as 10.0.0.1, a network, 10.0.0.0/8, or unix for \
+     whoever comes over the Unix socket"
+)]
 pub struct ProxyError(String);
 
 impl FromStr for TrustedProxy {
     type Err = ProxyError;
 
     fn from_str(text: &str) -> Result<Self, ProxyError> {
+        if text == UNIX_SOCKET {
+            return Ok(Self(Believed::UnixSocket));
+        }
         let alone = |text: &str| text.parse().ok().map(|addr: IpAddr| addr.to_canonical().into());
         let net = text.parse().ok().or_else(|| alone(text));
-        net.map(Self).ok_or_else(|| ProxyError(text.to_owned()))
+        net.map(|net| Self(Believed::Network(net))).ok_or_else(|| ProxyError(text.to_owned()))
     }
 }
 
@@ -52,32 +84,26 @@ impl From<TrustedProxy> for String {
 
 impl fmt::Display for TrustedProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.prefix_len() == self.0.max_prefix_len() {
-            self.0.addr().fmt(f)
-        } else {
-            self.0.fmt(f)
+        match self.0 {
+            Believed::UnixSocket => f.write_str(UNIX_SOCKET),
+            Believed::Network(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(f),
+            Believed::Network(net) => net.fmt(f),
         }
     }
-}
-
-/// Whether an address is one of a proxy that is believed.
-#[must_use]
-pub fn is_trusted(addr: IpAddr, trusted: &[TrustedProxy]) -> bool {
-    trusted.iter().any(|proxy| proxy.0.contains(&addr.to_canonical()))
 }
 
 /// Who sent a request that came from `proxy`, which is believed: the right-most address in
 /// `X-Forwarded-For` that is not one of ours. What stands left of it anybody may have written. At
 /// something that is no address it ends: then it is the proxy that handed it on.
 #[must_use]
-pub fn forwarded(proxy: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> IpAddr {
-    let mut nearest = proxy.to_canonical();
+pub fn forwarded(proxy: Peer, headers: &HeaderMap, trusted: &[TrustedProxy]) -> Peer {
+    let mut nearest = proxy;
     let lines = headers.get_all(FORWARDED_FOR);
     let lines: Vec<_> = lines.iter().map(|line| line.to_str().unwrap_or_default()).collect();
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
         let Some(addr) = address(entry.trim()) else { return nearest };
-        nearest = addr;
-        if !is_trusted(addr, trusted) {
+        nearest = Peer::Address(addr);
+        if !nearest.is_trusted(trusted) {
             return nearest;
         }
     }
@@ -107,12 +133,23 @@ mod tests {
         vec!["10.0.0.0/8".parse().unwrap(), "fd00::1".parse().unwrap()]
     }
 
+    fn address(text: &str) -> Peer {
+        Peer::Address(text.parse().unwrap())
+    }
+
     fn seen(lines: &[&str]) -> String {
+        match behind(address("10.0.0.1"), lines) {
+            Peer::Address(addr) => addr.to_string(),
+            Peer::User(user) => format!("user {user}"),
+        }
+    }
+
+    fn behind(proxy: Peer, lines: &[&str]) -> Peer {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(FORWARDED_FOR, line.parse().unwrap());
         }
-        forwarded("10.0.0.1".parse().unwrap(), &headers, &trusted()).to_string()
+        forwarded(proxy, &headers, &trusted())
     }
 
     #[test]
@@ -153,17 +190,35 @@ mod tests {
 
     #[test]
     fn proxies_are_addresses_and_networks_and_are_written_as_they_are_read() {
-        for text in ["10.0.0.1", "10.0.0.0/8", "fd00::1", "fd00::/8"] {
+        for text in ["10.0.0.1", "10.0.0.0/8", "fd00::1", "fd00::/8", "unix"] {
             let proxy: TrustedProxy = text.parse().unwrap();
             assert_eq!(proxy.to_string(), text);
         }
-        for text in ["", "proxy", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "*"] {
+        for text in ["", "proxy", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "*", "unix:"] {
             assert_eq!(text.parse::<TrustedProxy>(), Err(ProxyError(text.to_owned())));
         }
-        assert!(is_trusted("10.9.8.7".parse().unwrap(), &trusted()));
-        assert!(is_trusted("::ffff:10.9.8.7".parse().unwrap(), &trusted()));
-        assert!(!is_trusted("11.0.0.1".parse().unwrap(), &trusted()));
-        assert!(!is_trusted("11.0.0.1".parse().unwrap(), &[]));
+        assert!(address("10.9.8.7").is_trusted(&trusted()));
+        assert!(address("::ffff:10.9.8.7").is_trusted(&trusted()));
+        assert!(!address("11.0.0.1").is_trusted(&trusted()));
+        assert!(!address("11.0.0.1").is_trusted(&[]));
+    }
+
+    #[test]
+    fn the_unix_socket_is_believed_where_that_is_said_and_no_address_is_for_it() {
+        let unix: TrustedProxy = "unix".parse().unwrap();
+        let everywhere: TrustedProxy = "0.0.0.0/0".parse().unwrap();
+        assert!(!Peer::User(0).is_trusted(&[everywhere]));
+        assert!(!address("127.0.0.1").is_trusted(&[unix]));
+        assert!(Peer::User(0).is_trusted(&[everywhere, unix]));
+    }
+
+    #[test]
+    fn who_came_over_the_socket_is_whom_its_proxy_names_or_the_user_that_the_proxy_runs_as() {
+        let proxy = Peer::User(33);
+        assert_eq!(behind(proxy, &["198.51.100.1, 192.0.2.7"]), address("192.0.2.7"));
+        for lines in [&[][..], &["unix:"], &["192.0.2.7, unix:"], &["user 7"]] {
+            assert_eq!(behind(proxy, lines), proxy, "{lines:?}");
+        }
     }
 
     proptest! {

@@ -63,7 +63,7 @@ pub struct Settings {
     pub unix_socket: Option<PathBuf>,
     /// Who may connect to it.
     pub unix_socket_mode: SocketMode,
-    /// Proxies whose `X-Forwarded-For` says where a request comes from.
+    /// Proxies that are believed when they say where a request comes from.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Listens beyond loopback although there is no authentication.
     pub insecure_no_auth: bool,
@@ -501,7 +501,7 @@ mod tests {
 
     #[test]
     fn permissions_of_the_socket_and_proxies_are_texts_in_the_settings_file() {
-        let text = "unix_socket_mode = \"0660\"\ntrusted_proxies = [\"10.0.0.1\", \"fd00::/8\"]";
+        let text = "unix_socket_mode = \"0660\"\ntrusted_proxies = [\"fd00::/8\", \"unix\"]";
         let settings: Settings = toml::from_str(text).unwrap();
         assert_eq!(settings.unix_socket_mode.bits(), 0o660);
         assert_eq!(settings.trusted_proxies.len(), 2);

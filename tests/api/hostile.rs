@@ -253,9 +253,18 @@ async fn whoever_asks_much_is_refused_and_others_are_not() {
 
 /// A server where strangers may come, which counts their connections.
 async fn start_crowded(connections_per_address: u64, unix_socket: Option<PathBuf>) -> Running {
+    start_trusting(&[PROXY], connections_per_address, unix_socket).await
+}
+
+/// The same with other proxies that are believed.
+async fn start_trusting(
+    proxies: &[&str],
+    connections_per_address: u64,
+    unix_socket: Option<PathBuf>,
+) -> Running {
     let limits =
         RateLimits { enforce: Some(true), connections_per_address, ..RateLimits::default() };
-    let trusted_proxies = vec![PROXY.parse().unwrap()];
+    let trusted_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
     start_as(Settings { limits, trusted_proxies, unix_socket, ..settings() }).await
 }
 
@@ -297,10 +306,38 @@ async fn whoever_takes_all_connections_gets_its_part_and_others_get_theirs() {
 }
 
 #[tokio::test]
-async fn connections_of_proxies_and_of_the_unix_socket_are_not_those_of_one_address() {
+async fn a_user_who_takes_all_connections_of_the_unix_socket_gets_its_part() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.sock");
-    let server = start_crowded(1, Some(path.clone())).await;
+    let server = start_crowded(2, Some(path.clone())).await;
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        assert!(is_answered(&mut stream).await);
+        taken.push(stream);
+    }
+    for _ in 0..3 {
+        assert!(!is_answered(&mut UnixStream::connect(&path).await.unwrap()).await);
+    }
+    honest(&server).await;
+    let metrics = server.log().metrics().render().unwrap();
+    let counted = r#"scrollback_rate_limited_total{what="connections"} 3"#;
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    taken.pop();
+    while server.connections() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert!(is_answered(&mut UnixStream::connect(&path).await.unwrap()).await);
+    drop(taken);
+    all_gone(&server).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_of_proxies_that_are_believed_are_not_those_of_one_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sock");
+    let server = start_trusting(&[PROXY, "unix"], 1, Some(path.clone())).await;
     let (mut proxied, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         proxied.push(connect(&server, &format!("{PROXY}:0")).await);

@@ -37,7 +37,7 @@ fn limited(address: Allowance) -> TestApp {
 fn from(address: &str, method: &str, uri: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::builder().method(method).uri(uri);
     let request = request.header("content-type", "application/json");
-    let peer = Peer(Some(address.parse().unwrap()));
+    let peer = Peer::Address(address.parse().unwrap());
     request.extension(peer).body(body.into()).unwrap()
 }
 

@@ -22,7 +22,8 @@ pub(super) struct Reach {
     /// Permissions of the Unix socket [default: 0600]
     #[arg(long, env = "SCROLLBACK_UNIX_SOCKET_MODE", value_name = "OCTAL")]
     unix_socket_mode: Option<SocketMode>,
-    /// Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas
+    /// Proxies whose X-Forwarded headers are believed: addresses, networks or `unix`, which is
+    /// whoever gets through the Unix socket, separated by commas
     #[arg(long, env = "SCROLLBACK_TRUSTED_PROXIES", value_name = "ADDRESS", value_delimiter = ',')]
     trusted_proxy: Vec<TrustedProxy>,
 }

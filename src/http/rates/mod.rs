@@ -6,7 +6,7 @@
 //! refused has done nothing, and takes nothing; who guesses tokens is not told whether one was
 //! right, and who has used a right one from where they are goes on.
 
-use std::{net::IpAddr, num::NonZero, sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use axum::{extract::Request, http::Extensions};
 use http_body::Body as _;
@@ -46,12 +46,12 @@ struct Sender {
 
 impl Sender {
     fn of(extensions: &Extensions) -> Self {
-        let peer = extensions.get::<Peer>().and_then(|peer| peer.0);
+        let peer = extensions.get::<Peer>().copied();
         let token = match extensions.get() {
             Some(Access::Holder(grant)) => Some(Arc::clone(&grant.id)),
             _ => None,
         };
-        Self { address: peer.map(IpAddr::into), token }
+        Self { address: peer.map(Network::from), token }
     }
 }
 

@@ -17,14 +17,24 @@ use super::{
     gcra::{Paid, Rate},
     settings::Allowance,
 };
-use crate::limits;
+use crate::{http::Peer, limits};
 
-/// Where somebody is: an IPv4 address, or a network of 64 bits of IPv6, which is what one
-/// customer has at the least.
+/// Where somebody is: an IPv4 address, a network of 64 bits of IPv6, which is what one customer
+/// has at the least, or the account of a user of this machine, who has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Network {
     V4([u8; 4]),
     V6(u64),
+    User(u32),
+}
+
+impl From<Peer> for Network {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Address(addr) => addr.into(),
+            Peer::User(user) => Self::User(user),
+        }
+    }
 }
 
 impl From<IpAddr> for Network {

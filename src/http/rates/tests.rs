@@ -37,7 +37,7 @@ fn holder(id: &str) -> Access {
 /// Whoever sends from an address with this access.
 fn sender(address: &str, access: &Access) -> Sender {
     let mut extensions = Extensions::new();
-    extensions.insert(Peer(Some(address.parse().unwrap())));
+    extensions.insert(Peer::Address(address.parse().unwrap()));
     extensions.insert(access.clone());
     Sender::of(&extensions)
 }
@@ -63,6 +63,21 @@ fn a_token_has_its_rate_from_wherever_it_comes_and_an_address_whatever_comes_fro
     assert_eq!(let_in(&by_address, A, &t, NOW_MS, 100), 10);
     assert_eq!(let_in(&by_address, A, &u, NOW_MS, 100), 0);
     assert_eq!(let_in(&by_address, B, &t, NOW_MS, 100), 10);
+}
+
+#[test]
+fn a_user_who_comes_over_the_unix_socket_has_the_rate_of_an_address() {
+    let limiter = limiter(|limits| limits.address.requests_per_second = 2);
+    let let_in = |peer: Peer| {
+        let mut extensions = Extensions::new();
+        extensions.insert(peer);
+        let (sender, access) = (Sender::of(&extensions), holder("t"));
+        (0..100).filter(|_| limiter.request(&sender, &access, NOW_MS).is_ok()).count()
+    };
+    assert_eq!(let_in(Peer::User(1_000)), 10);
+    assert_eq!(let_in(Peer::User(1_000)), 0);
+    assert_eq!(let_in(Peer::User(0)), 10, "another user, whoever it is");
+    assert_eq!(let_in(Peer::Address(A.parse().unwrap())), 10);
 }
 
 #[test]

@@ -27,10 +27,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{
-        Peer, TrustedProxy,
-        peer::{forwarded, is_trusted},
-    },
+    http::{Peer, TrustedProxy, peer::forwarded},
     limits,
     server::tasks::Tasks,
 };
@@ -44,14 +41,15 @@ pub(super) struct Terms {
     /// Connections end at once.
     pub(super) abort: CancellationToken,
     pub(super) tls: Option<Certificates>,
-    pub(super) trusted: Vec<TrustedProxy>,
+    pub(super) trusted: Arc<[TrustedProxy]>,
     /// Whether anybody asks where requests come from: it costs each of them allocations.
     pub(super) peers_wanted: bool,
 }
 
 impl Terms {
-    fn callers(&self, from: From) -> Callers {
-        if self.peers_wanted { Callers::of(from, &self.trusted) } else { Callers::default() }
+    fn callers(&self, from: Peer) -> Callers {
+        let trusted = from.is_trusted(&self.trusted).then(|| Arc::clone(&self.trusted));
+        Callers { from, behind: trusted, peers_wanted: self.peers_wanted }
     }
 }
 
@@ -59,13 +57,6 @@ impl fmt::Debug for Terms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Terms").field("tls", &self.tls.is_some()).finish_non_exhaustive()
     }
-}
-
-/// Where a connection comes from.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum From {
-    Tcp(IpAddr),
-    Unix,
 }
 
 /// Why a connection ended otherwise than with its last answer.
@@ -82,7 +73,7 @@ pub(super) enum Broken {
 /// Serves a connection to its end.
 pub(super) async fn serve<S>(
     mut line: Line,
-    from: From,
+    from: Peer,
     service: S,
     terms: &Terms,
 ) -> Result<(), Broken>
@@ -93,7 +84,7 @@ where
         + 'static,
 {
     // What few connections need is boxed, so that it costs the others no room.
-    if let (Some(tls), From::Tcp(addr)) = (&terms.tls, from) {
+    if let (Some(tls), Peer::Address(addr)) = (&terms.tls, from) {
         return Box::pin(over_tls(line, addr, service, tls, terms)).await;
     }
     let version = in_time(limits::HEADER_TIMEOUT, line.version(), terms).await?;
@@ -129,9 +120,9 @@ where
     };
     let is_http2 = line.get_ref().1.alpn_protocol() == Some(b"h2");
     if is_http2 {
-        http2(line, From::Tcp(addr), service, terms).await
+        http2(line, Peer::Address(addr), service, terms).await
     } else {
-        http1(line, From::Tcp(addr), service, terms).await
+        http1(line, Peer::Address(addr), service, terms).await
     }
 }
 
@@ -149,7 +140,7 @@ async fn in_time<T>(
     }
 }
 
-async fn http1<L, S>(line: L, from: From, service: S, terms: &Terms) -> Result<(), Broken>
+async fn http1<L, S>(line: L, from: Peer, service: S, terms: &Terms) -> Result<(), Broken>
 where
     L: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone,
@@ -169,7 +160,7 @@ where
     turn.each(drive(connection, std::future::pending(), terms)).await
 }
 
-async fn http2<L, S>(line: L, from: From, service: S, terms: &Terms) -> Result<(), Broken>
+async fn http2<L, S>(line: L, from: Peer, service: S, terms: &Terms) -> Result<(), Broken>
 where
     L: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Service<Request, Response = Response, Error = Infallible, Future: Send>
@@ -248,33 +239,28 @@ async fn hold(terms: &Terms) {
 }
 
 /// Who asks over one connection.
-#[derive(Default)]
 struct Callers {
-    /// Where the connection comes from; `None` where nobody wants to know.
-    peer: Option<Peer>,
+    /// The other end of the connection.
+    from: Peer,
     /// The proxies to look through, where the connection is one's.
-    behind: Option<(IpAddr, Vec<TrustedProxy>)>,
+    behind: Option<Arc<[TrustedProxy]>>,
+    peers_wanted: bool,
 }
 
 impl Callers {
-    fn of(from: From, trusted: &[TrustedProxy]) -> Self {
-        let From::Tcp(addr) = from else { return Self { peer: Some(Peer(None)), behind: None } };
-        let behind = is_trusted(addr, trusted).then(|| (addr, trusted.to_vec()));
-        Self { peer: Some(Peer(Some(addr))), behind }
-    }
-
     /// Who sent a request with these headers.
-    fn peer(&self, headers: &HeaderMap) -> Option<Peer> {
+    fn peer(&self, headers: &HeaderMap) -> Peer {
         match &self.behind {
-            None => self.peer,
-            Some((proxy, trusted)) => Some(Peer(Some(forwarded(*proxy, headers, trusted)))),
+            None => self.from,
+            Some(trusted) => forwarded(self.from, headers, trusted),
         }
     }
 
     /// A request with its peer among its extensions, where anybody wants to know.
     fn named(&self, request: hyper::Request<Incoming>) -> Request {
         let mut request = request.map(Body::new);
-        if let Some(peer) = self.peer(request.headers()) {
+        if self.peers_wanted {
+            let peer = self.peer(request.headers());
             request.extensions_mut().insert(peer);
         }
         request
@@ -304,17 +290,33 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+
+    /// Whom a request is of that names another, over a connection from there.
+    fn seen(from: Peer, trusted: &[TrustedProxy]) -> Peer {
+        let terms = Terms {
+            tasks: Tasks::default(),
+            clock: ManualClock::at(0),
+            finish: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            tls: None,
+            trusted: Arc::from(trusted),
+            peers_wanted: true,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "192.0.2.7".parse().unwrap());
+        terms.callers(from).peer(&headers)
+    }
 
     #[test]
     fn only_a_proxy_that_is_believed_speaks_for_others() {
+        let tcp = |text: &str| Peer::Address(text.parse().unwrap());
         let trusted = ["10.0.0.1".parse().unwrap()];
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", "192.0.2.7".parse().unwrap());
-        let seen = |from: From| Callers::of(from, &trusted).peer(&headers).unwrap().0;
-        let tcp = |text: &str| From::Tcp(text.parse().unwrap());
-        assert_eq!(seen(tcp("10.0.0.1")), Some("192.0.2.7".parse().unwrap()));
-        assert_eq!(seen(tcp("10.0.0.2")), Some("10.0.0.2".parse().unwrap()));
-        assert_eq!(seen(From::Unix), None);
-        assert_eq!(Callers::default().peer(&headers), None, "nobody wants to know");
+        assert_eq!(seen(tcp("10.0.0.2"), &trusted), tcp("10.0.0.2"));
+        assert_eq!(seen(Peer::User(33), &trusted), Peer::User(33));
+        assert_eq!(seen(tcp("10.0.0.1"), &trusted), tcp("192.0.2.7"));
+        let trusted = ["unix".parse().unwrap()];
+        assert_eq!(seen(tcp("127.0.0.1"), &trusted), tcp("127.0.0.1"));
+        assert_eq!(seen(Peer::User(33), &trusted), tcp("192.0.2.7"));
     }
 }

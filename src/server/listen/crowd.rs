@@ -23,7 +23,7 @@ struct Counts {
 /// An address has as many connections as one may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "its address has {0} connections open, the most that one may have; raise \
+    "its address, or its user, has {0} connections open, the most that one may have; raise \
      limits.connections_per_address, or name a proxy with --trusted-proxy"
 )]
 pub(super) struct Crowded(u64);
@@ -65,6 +65,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::Peer;
 
     fn network(text: &str) -> Network {
         text.parse::<IpAddr>().unwrap().into()
@@ -90,6 +91,15 @@ mod tests {
         let _first = crowd.enter(network("2001:db8::1")).unwrap();
         assert!(crowd.enter(network("2001:db8::ffff:1")).is_err());
         assert!(crowd.enter(network("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[test]
+    fn a_user_of_this_machine_is_as_one_address_and_none_of_the_network() {
+        let crowd = Crowd::new(1);
+        let _first = crowd.enter(Peer::User(1_000).into()).unwrap();
+        assert!(crowd.enter(Peer::User(1_000).into()).is_err());
+        assert!(crowd.enter(Peer::User(0).into()).is_ok());
+        assert!(crowd.enter(network("0.0.3.232")).is_ok());
     }
 
     proptest! {

@@ -15,7 +15,7 @@ use tower::Service;
 pub(super) use self::doors::Doors;
 pub use self::{certificates::TlsError, unix::UnixSocketError};
 use self::{
-    connection::{From, Terms},
+    connection::Terms,
     crowd::{Crowd, Crowded, Member},
     line::{Line, Socket},
     unix::UnixSocket,
@@ -23,7 +23,7 @@ use self::{
 use super::{Settings, tasks::Tasks};
 use crate::{
     clock::Clock,
-    http::{RateLimits, peer::is_trusted},
+    http::{Peer, RateLimits},
     metrics::{Limited, Metrics},
 };
 
@@ -80,7 +80,7 @@ impl Acceptor {
             let clock = Arc::clone(&clock);
             tasks.service("certificate", async move { tls.watch(&*clock).await });
         }
-        let trusted = settings.trusted_proxies.clone();
+        let trusted = Arc::from(settings.trusted_proxies.as_slice());
         let peers_wanted = limits.is_some();
         let terms = Terms { tasks, clock, finish, abort, tls, trusted, peers_wanted };
         let places = places::count();
@@ -133,7 +133,7 @@ impl Acceptor {
     }
 
     /// The next connection of either kind.
-    async fn next(&self) -> io::Result<(Socket, From)> {
+    async fn next(&self) -> io::Result<(Socket, Peer)> {
         let unix = async {
             match &self.unix {
                 Some(unix) => unix.accept().await,
@@ -142,28 +142,30 @@ impl Acceptor {
         };
         let (stream, addr) = tokio::select! {
             tcp = self.tcp.accept() => tcp?,
-            unix = unix => return Ok((Socket::Unix(unix?), From::Unix)),
+            unix = unix => {
+                return unix.map(|(stream, user)| (Socket::Unix(stream), Peer::User(user)));
+            }
         };
         // Without it an answer may wait for the peer's delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = %error, "TCP_NODELAY was refused");
         }
-        Ok((Socket::Tcp(stream), From::Tcp(addr.ip().to_canonical())))
+        Ok((Socket::Tcp(stream), Peer::Address(addr.ip().to_canonical())))
     }
 
-    /// Counts a connection among those of its address. A proxy that is believed brings those of
-    /// many, and a Unix socket has no address.
-    fn admit(&self, from: From) -> Result<Option<Member>, Crowded> {
-        match (&self.crowd, from) {
-            (Some(crowd), From::Tcp(addr)) if !is_trusted(addr, &self.terms.trusted) => {
-                crowd.enter(addr.into()).map(Some)
+    /// Counts a connection among those of its address, or of its user. A proxy that is believed
+    /// brings those of many.
+    fn admit(&self, from: Peer) -> Result<Option<Member>, Crowded> {
+        match &self.crowd {
+            Some(crowd) if !from.is_trusted(&self.terms.trusted) => {
+                crowd.enter(from.into()).map(Some)
             }
             _ => Ok(None),
         }
     }
 
     /// Lets a connection be closed before anything is done for it.
-    fn turn_away(&self, socket: &Socket, from: From, crowded: Crowded) {
+    fn turn_away(&self, socket: &Socket, from: Peer, crowded: Crowded) {
         self.metrics.limit(Limited::Connections);
         tracing::debug!(?from, error = %crowded, "a connection was closed at once");
         // It is reset, so that not even the system keeps anything of it.
@@ -178,7 +180,7 @@ impl Acceptor {
     fn connection<S>(
         &self,
         socket: Socket,
-        from: From,
+        from: Peer,
         service: S,
         held: (OwnedSemaphorePermit, Option<Member>),
     ) where

@@ -14,6 +14,9 @@ use std::{
 
 use tokio::net::{UnixListener, UnixStream};
 
+/// The number that stands for no user: `(uid_t)-1`.
+const NO_USER: u32 = u32::MAX;
+
 /// A socket in the file system.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
@@ -59,9 +62,12 @@ impl UnixSocket {
         Ok(Self { listener, path: path.to_owned(), inode: (found.dev(), found.ino()) })
     }
 
-    /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
-        Ok(self.listener.accept().await?.0)
+    /// The next connection, and the number of the user whose program opened it.
+    pub(super) async fn accept(&self) -> io::Result<(UnixStream, u32)> {
+        let stream = self.listener.accept().await?.0;
+        // The system always says it; if not, all of them are one user.
+        let user = stream.peer_cred().map_or(NO_USER, |found| found.uid());
+        Ok((stream, user))
     }
 }
 
@@ -114,7 +120,8 @@ mod tests {
         let socket = UnixSocket::bind(&path, 0o660).unwrap();
         assert_eq!(mode(&path), 0o660);
         let (ours, theirs) = tokio::join!(socket.accept(), UnixStream::connect(&path));
-        assert!(ours.is_ok() && theirs.is_ok());
+        let own = fs::metadata("/proc/self").unwrap().uid();
+        assert_eq!((ours.unwrap().1, theirs.is_ok()), (own, true));
     }
 
     #[tokio::test]

@@ -47,7 +47,7 @@ impl Server {
 
     async fn ask(&self, address: &str, token: &str, method: &str, uri: &str) -> Answer {
         let mut request: Request<_> = request(token, method, uri, EVENT);
-        request.extensions_mut().insert(Peer(Some(address.parse().unwrap())));
+        request.extensions_mut().insert(Peer::Address(address.parse().unwrap()));
         self.app.send(request).await
     }
 
