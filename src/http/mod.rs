@@ -40,6 +40,7 @@ mod host;
 mod layers;
 mod native;
 mod openapi;
+pub mod origin;
 mod pace;
 mod params;
 pub mod peer;

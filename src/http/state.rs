@@ -50,6 +50,7 @@ pub struct App {
     origins: Vec<String>,
     names: Option<Vec<String>>,
     scheme: &'static str,
+    public_url: Option<String>,
     host: Arc<dyn Host>,
     low_water: u64,
     damaged: Damaged,
@@ -82,6 +83,7 @@ impl App {
             origins: Vec::new(),
             names: None,
             scheme: "http",
+            public_url: None,
             host: Arc::new(NoHost),
             low_water: limits::LOW_WATER_BYTES,
             damaged: Damaged::default(),
@@ -162,6 +164,18 @@ impl App {
     /// What URLs of the server begin with.
     pub(super) fn scheme(&self) -> &'static str {
         self.scheme
+    }
+
+    /// The same under this URL, without a slash at its end, whatever clients ask for.
+    #[must_use]
+    pub fn with_public_url(mut self, url: Option<String>) -> Self {
+        self.public_url = url;
+        self
+    }
+
+    /// The URL that it is said to be reached by.
+    pub(super) fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
     }
 
     /// The limits on those who use it, where they are in force.

@@ -40,6 +40,7 @@ pub mod offline_list;
 #[cfg(feature = "otlp")]
 mod otlp;
 pub mod settings;
+mod socket_mode;
 pub mod tasks;
 pub mod telemetry;
 pub mod webhooks;
@@ -155,7 +156,8 @@ async fn start_behind(
         .with_low_water(settings.low_water)
         .with_origins(settings.cors_origins.clone())
         .with_names(settings.names())
-        .with_scheme(settings.scheme());
+        .with_scheme(settings.scheme())
+        .with_public_url(settings.said_url());
     let app = app.with_tokens(tokens.clone());
     let app = Arc::new(match limits {
         Some(limits) => app.with_rate_limits(limits.clone()),

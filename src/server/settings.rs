@@ -4,14 +4,13 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::http::TrustedProxy;
-pub use crate::http::{Allowance, RateLimits};
+pub use super::socket_mode::SocketMode;
+pub use crate::http::{Allowance, RateLimits, TrustedProxy};
 use crate::{limits, subscription::Targets};
 
 /// The port, unless told otherwise.
@@ -44,8 +43,9 @@ pub struct Settings {
     pub low_water: u64,
     /// Origins whose pages may read and write, such as `https://app.example`; `*` is every origin.
     pub cors_origins: Vec<String>,
-    /// The URL under which workers reach the server, such as `https://log.example`. Unless given it
-    /// is the address it listens on, where that is one.
+    /// The URL under which clients and workers reach the server, such as `https://log.example`.
+    /// Unless given it is for workers the address it listens on, where that is one, and for clients
+    /// what they ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
     /// Webhooks may call this machine over plain HTTP, for development. Unless given they may
@@ -100,49 +100,6 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object a line.
     Json,
-}
-
-/// Who may connect to the Unix socket, as file permissions, written in octal: `0600` is the user
-/// that the server runs as, `0660` its group besides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SocketMode(u32);
-
-impl SocketMode {
-    /// The permissions as the system has them.
-    #[must_use]
-    pub fn bits(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for SocketMode {
-    fn default() -> Self {
-        Self(0o600)
-    }
-}
-
-impl FromStr for SocketMode {
-    type Err = SettingsError;
-
-    fn from_str(text: &str) -> Result<Self, SettingsError> {
-        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
-        bits.map(Self).ok_or_else(|| SettingsError::SocketMode(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for SocketMode {
-    type Error = SettingsError;
-
-    fn try_from(text: String) -> Result<Self, SettingsError> {
-        text.parse()
-    }
-}
-
-impl From<SocketMode> for String {
-    fn from(mode: SocketMode) -> Self {
-        format!("{:04o}", mode.0)
-    }
 }
 
 impl Default for Settings {
@@ -321,13 +278,19 @@ impl Settings {
         self.listen.ip().is_loopback().then(|| hosts.collect())
     }
 
+    /// The URL that the settings say the server is reached by, as URLs are written (a host of other
+    /// letters than ASCII ones is encoded) and without a slash at its end.
+    #[must_use]
+    pub fn said_url(&self) -> Option<String> {
+        let url = url::Url::parse(self.public_url.as_ref()?).ok()?;
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    }
+
     /// The URL under which workers reach a server that listens on `addr`, if that is known.
     #[must_use]
     pub fn public_url(&self, addr: SocketAddr) -> Option<String> {
-        if let Some(url) = &self.public_url {
-            return Some(url.trim_end_matches('/').to_owned());
-        }
-        (!addr.ip().is_unspecified()).then(|| format!("{}://{addr}", self.scheme()))
+        let here = || (!addr.ip().is_unspecified()).then(|| format!("{}://{addr}", self.scheme()));
+        self.said_url().or_else(here)
     }
 }
 
@@ -481,6 +444,13 @@ mod tests {
         let given = Settings { public_url: Some("https://log.example/x/".to_owned()), ..plain };
         assert_eq!(given.check(), Ok(()));
         assert_eq!(given.public_url(at("0.0.0.0:80")).as_deref(), Some("https://log.example/x"));
+        let other =
+            |url: &str| Settings { public_url: Some(url.to_owned()), ..Settings::default() };
+        assert_eq!(
+            other(" https://lög.example ").said_url().unwrap(),
+            "https://xn--lg-fka.example"
+        );
+        assert_eq!(other("https://log.example").said_url().unwrap(), "https://log.example");
         for url in ["log.example", "ftp://log.example", "https://log.example?x", "https://"] {
             let settings = Settings { public_url: Some(url.to_owned()), ..Settings::default() };
             assert_eq!(settings.check(), Err(SettingsError::PublicUrl(url.to_owned())), "{url}");

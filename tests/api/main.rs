@@ -31,6 +31,7 @@ mod ndjson;
 mod openapi;
 mod projections;
 mod protocol;
+mod proxies;
 mod reading;
 mod sessions;
 mod shared;

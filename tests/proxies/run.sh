@@ -39,8 +39,9 @@ answers() { curl -fsS -o "$WORK/answer" "$1" 2>"$WORK/refused"; }
 readers() { curl -sS "$DIRECT/metrics" | sed -n 's/^scrollback_live_readers //p'; }
 event() { curl -sS -H 'content-type: application/json' "$1" -d "{\"channel\":\"x\",\"data\":\"$2\"}" -o "$WORK/answer"; }
 
+# Started again, the server knows its URL from the proxy only.
 start_server() {
-    "$SCROLLBACK" serve --public-url https://log.example --data-dir "$WORK/data" --listen "127.0.0.1:$PORT" --log-filter warn 2>>"$WORK/server.log" &
+    "$SCROLLBACK" serve "$@" --data-dir "$WORK/data" --listen "127.0.0.1:$PORT" --log-filter warn 2>>"$WORK/server.log" &
     SERVER=$!
     soon answers "$DIRECT/readyz"
 }
@@ -77,6 +78,7 @@ through() {
     curl -sS -X PUT "$URL/v1/stream/poll" -H 'content-type: text/plain' -o "$WORK/answer"
     curl -sS -w '%{http_code} %{time_total}\n' "$URL/v1/stream/poll?live=long-poll&offset=now" -o "$WORK/polled" >"$WORK/poll" &
     poll=$!
+    check 'a new stream has the URL that is said' told x 'https://log.example$'
     echo '  the smoke script:'
     check 'several clients, queueing, interrupts' examples/smoke.sh "$URL"
     check 'the connection is HTTP/2' same "$(curl -sS -o /dev/null -w '%{http_version}' "$URL/healthz")" 2
@@ -130,9 +132,16 @@ through() {
     wait $SERVER 2>/dev/null
     wait $quiet 2>/dev/null
     check 'the live read ends with the server' same "$(curl -sS -o /dev/null -w '%{http_code}' "$URL/healthz")" 502
-    start_server
+    start_server --cors-origin https://log.example --trusted-proxy 127.0.0.1
+    check 'a new stream has the URL that the proxy says, whatever the client does' told y "https://log.example($|:$SECURE$)"
     curl -sS "$S/upload/stream?live=false" -H 'Last-Event-ID: 299998' >"$WORK/seen"
     check 'and is resumed where it was' same "$(grep -c '^data:.*"n":\(299999\|300000\)' "$WORK/seen")" 2
+}
+# Makes a stream, and says whether its URL begins so.
+told() {
+    local location
+    location=$(curl -sS -X PUT "$URL/v1/stream/$1" -H 'x-forwarded-proto: http' -H 'x-forwarded-host: evil.example' -o /dev/null -w '%header{location}')
+    [[ ${location%"/v1/stream/$1"} =~ ^$2 ]] || { echo "      $location"; return 1; }
 }
 read_by() { [ "$(readers)" = "$1" ]; }
 unsaid() { soon in_file "$WORK/scrollback.log" quiet/events && ! grep -q hidden "$WORK"/*.log; }
@@ -148,7 +157,7 @@ try() {
         -addext subjectAltName=DNS:log.example -keyout "$WORK/tls.key" -out "$WORK/tls.crt" 2>/dev/null
     export CURL_HOME=$WORK CURL_CA_BUNDLE=$WORK/tls.crt
     printf 'resolve = "log.example:%s:127.0.0.1"\n' "$SECURE" "$PLAIN" >"$WORK/.curlrc"
-    start_server
+    start_server --public-url https://log.example
     "start_$proxy"
     echo "$proxy:"
     if soon answers "$URL/healthz"; then through; else

@@ -4,12 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{
-        HeaderValue, StatusCode,
-        header::{HOST, LOCATION},
-        request::Parts,
-        uri::Authority,
-    },
+    http::{HeaderValue, StatusCode, header::LOCATION, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -25,6 +20,7 @@ use crate::{
         App, access,
         error::Fail,
         extract::{stream_path, whole_body},
+        origin,
     },
     log::{CreateError, Creation, Fork, JSON, ReadError, StreamSpec},
     wire::{OCTET_STREAM, paths},
@@ -93,12 +89,9 @@ async fn source(app: &App, fork: Option<&Fork>) -> Result<Option<StreamSpec>, Fa
     }
 }
 
-/// The stream's URL as the client wrote its host.
+/// The stream's URL, under which the client reaches it.
 fn location(app: &App, parts: &Parts, path: &str) -> Option<HeaderValue> {
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    // HTTP/2 has no such header, and says it in the URI.
-    let host = host.or_else(|| parts.uri.authority().map(Authority::as_str));
-    let origin = host.map_or_else(String::new, |host| format!("{}://{host}", app.scheme()));
+    let origin = origin::of(app, parts);
     HeaderValue::from_str(&format!("{origin}{}", paths::protocol_stream(path))).ok()
 }
 

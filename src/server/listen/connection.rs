@@ -27,7 +27,11 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    http::{Peer, TrustedProxy, peer::forwarded},
+    http::{
+        Peer, TrustedProxy,
+        origin::{Front, is_told},
+        peer::forwarded,
+    },
     limits,
     server::tasks::Tasks,
 };
@@ -49,7 +53,10 @@ pub(super) struct Terms {
 impl Terms {
     fn callers(&self, from: Peer) -> Callers {
         let trusted = from.is_trusted(&self.trusted).then(|| Arc::clone(&self.trusted));
-        Callers { from, behind: trusted, peers_wanted: self.peers_wanted }
+        // Over the Unix socket there is no TLS.
+        let is_tls = self.tls.is_some() && matches!(from, Peer::Address(_));
+        let scheme = if is_tls { "https" } else { "http" };
+        Callers { from, behind: trusted, peers_wanted: self.peers_wanted, scheme }
     }
 }
 
@@ -245,6 +252,8 @@ struct Callers {
     /// The proxies to look through, where the connection is one's.
     behind: Option<Arc<[TrustedProxy]>>,
     peers_wanted: bool,
+    /// What is spoken over it.
+    scheme: &'static str,
 }
 
 impl Callers {
@@ -256,12 +265,23 @@ impl Callers {
         }
     }
 
-    /// A request with its peer among its extensions, where anybody wants to know.
+    /// How whoever sent a request with these headers reaches the server.
+    fn front(&self, headers: &HeaderMap) -> Front {
+        let front = Front::new(self.scheme);
+        if self.behind.is_some() { front.behind(headers) } else { front }
+    }
+
+    /// A request with its peer, and with how that reaches the server, among its extensions, where
+    /// anybody wants to know.
     fn named(&self, request: hyper::Request<Incoming>) -> Request {
         let mut request = request.map(Body::new);
         if self.peers_wanted {
             let peer = self.peer(request.headers());
             request.extensions_mut().insert(peer);
+        }
+        if is_told(request.method()) {
+            let front = self.front(request.headers());
+            request.extensions_mut().insert(front);
         }
         request
     }
