@@ -40,6 +40,10 @@ pub const BODY_BYTE_BUYS: Duration = Duration::from_millis(1);
 pub const NDJSON_BYTE_BUYS: Duration = Duration::from_secs(2);
 /// Time for a whole body that is not NDJSON.
 pub const BODY_WITHIN: Duration = Duration::from_secs(300);
+/// What the system holds of a connection beyond what it has sent. With the system's own bound,
+/// megabytes on a fast line, it tells so rarely that room is free that a slow reader looks like one
+/// who takes nothing, and a stuck one costs its memory.
+pub const SOCKET_UNSENT_BYTES: u32 = 128 * 1024;
 /// A client that takes nothing of what is sent to it for this long is gone: heartbeats that it
 /// missed are eight.
 pub const WRITE_STALLED: Duration = Duration::from_secs(120);

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::{
@@ -50,6 +51,8 @@ fn bound(addr: SocketAddr) -> std::io::Result<TcpSocket> {
     let tcp = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A server that is started again gets its address, though connections of the last one linger.
     tcp.set_reuseaddr(true)?;
+    // Connections have it from the socket that accepts them.
+    SockRef::from(&tcp).set_tcp_notsent_lowat(limits::SOCKET_UNSENT_BYTES)?;
     tcp.bind(addr)?;
     Ok(tcp)
 }
