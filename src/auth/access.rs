@@ -45,7 +45,8 @@ pub struct Grant {
     pub actor: Option<Arc<str>>,
     /// When it ends, Unix milliseconds.
     pub ends_ms: Option<u64>,
-    /// Cancelled when it ends before its time.
+    /// Cancelled when it ends before its time. Whoever waits for that holds the grant, by which it is
+    /// found.
     pub revoked: CancellationToken,
 }
 

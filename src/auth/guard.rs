@@ -93,8 +93,8 @@ impl Guard {
         }
     }
 
-    /// From now on these are the tokens. What was granted to others ends; what was granted to the
-    /// same ones goes on as it is.
+    /// From now on these are the tokens, and these the JSON Web Tokens that are revoked. What was
+    /// granted to others ends; what was granted to the same ones goes on as it is.
     pub fn set(&self, registry: &Registry) {
         let Some(knows) = &self.knows else { return };
         let mut held = knows.held.write();
@@ -113,6 +113,9 @@ impl Guard {
         }
         for gone in before.values() {
             gone.grant.revoked.cancel();
+        }
+        if let Some(jwt) = &knows.jwt {
+            jwt.revoke(registry.revoked());
         }
     }
 

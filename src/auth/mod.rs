@@ -7,21 +7,25 @@
 
 pub use self::{
     access::{Access, Denied, Grant, Rights, Verdict},
+    error::{RegistryError, TokenError},
     file::{ChangeError, FileError, TokenFile},
     guard::{Guard, Known, Unchecked},
     names::{Actor, NameError, Worker},
-    registry::{NewToken, Registry, RegistryError, Token, TokenError},
+    registry::{NewToken, Registry, Token},
+    revoked::{Jti, RevokedJwt, RevokedJwts},
     scope::{Right, Scope, ScopeError, Scopes},
     secret::{Digest, Secret, is_token},
     tokens::{KeySource, LoadError, Tokens},
 };
 
 mod access;
+mod error;
 mod file;
 mod guard;
 pub mod jwt;
 mod names;
 mod registry;
+mod revoked;
 mod scope;
 mod secret;
 mod shown;

@@ -1,4 +1,5 @@
-//! The tokens that were given out: what is noted of each, and how that changes. Pure.
+//! The tokens that were given out, and the JSON Web Tokens that were revoked: what is noted of each,
+//! and how that changes. Pure.
 //!
 //! Invariants: a secret is never in it; what is wrong in one entry is an error for all of them,
 //! never a shorter list; no list is longer than [`limits::TOKENS_MAX`].
@@ -8,13 +9,11 @@ use std::{collections::HashSet, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, Actor, Right, Rights, Scopes, Worker,
-    secret::{Digest, NoRandom, Secret},
+    Access, Actor, Jti, RevokedJwt, RevokedJwts, Right, Rights, Scopes, Worker,
+    error::{FORM_MAX, RegistryError, TokenError},
+    secret::{Digest, Secret},
 };
 use crate::limits;
-
-/// The form that this version reads and writes.
-const VERSION: u32 = 1;
 
 /// What is noted of a token. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,73 +61,19 @@ pub struct NewToken {
     pub lasts_ms: Option<u64>,
 }
 
-/// Why tokens are not as they are asked for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// It would open nothing.
-    #[error("a token needs a scope such as read:sessions/*, or a worker")]
-    OpensNothing,
-    /// What a worker may do is fixed.
-    #[error("a worker's token has no scopes: it opens the worker's own sessions and stream")]
-    WorkerWithScopes,
-    /// Too long a list.
-    #[error("a token has at most {} scopes; write wider paths, with * or **", limits::SCOPES_MAX)]
-    TooManyScopes,
-    /// Too long, or not to be printed.
-    #[error("a name has 1 to {} bytes and no control characters", limits::NAME_BYTES_MAX)]
-    Name,
-    /// It would be over at once, or after the end of time.
-    #[error("a token lasts for at least a second; leave the time out for one without an end")]
-    Lasts,
-    /// Nobody grants more than they have.
-    #[error("you may not grant {0}: your own token does not allow it; ask somebody whose does")]
-    Beyond(String),
-    /// No token has this id.
-    #[error("there is no token {0:?}; `scrollback token list` shows those there are")]
-    Unknown(String),
-    /// The token is not a worker's.
-    #[error("the token {0:?} is not a worker's and needs no approval")]
-    NoWorker(String),
-    /// The list is full.
-    #[error("there are {} tokens, and no more are kept; revoke some", limits::TOKENS_MAX)]
-    TooMany,
-    /// No random bits.
-    #[error(transparent)]
-    NoRandom(#[from] NoRandom),
-}
-
-/// Why a text is no list of tokens.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// Not JSON, or not of this form.
-    #[error(
-        "it is no list of tokens ({0}); restore it from a copy, or remove it and make new ones"
-    )]
-    Form(#[from] serde_json::Error),
-    /// Written by another version.
-    #[error(
-        "it has form {0}, and this version knows form {VERSION}; use the version that wrote it"
-    )]
-    Version(u32),
-    /// Two tokens are the same.
-    #[error("the token {0:?} is in it twice; take one of them out")]
-    Twice(String),
-    /// More than are kept.
-    #[error("it has more than {} tokens; take some out", limits::TOKENS_MAX)]
-    TooMany,
-}
-
 /// The tokens that were given out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registry {
     version: u32,
     tokens: Vec<Token>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    revoked: RevokedJwts,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { version: VERSION, tokens: Vec::new() }
+        Self { version: 1, tokens: Vec::new(), revoked: RevokedJwts::default() }
     }
 }
 
@@ -145,10 +90,10 @@ impl Registry {
     /// It is none of ours.
     pub fn parse(text: &[u8]) -> Result<Self, RegistryError> {
         let Versioned { version } = serde_json::from_slice(text)?;
-        if version != VERSION {
+        if !(1..=FORM_MAX).contains(&version) {
             return Err(RegistryError::Version(version));
         }
-        let registry: Self = serde_json::from_slice(text)?;
+        let mut registry: Self = serde_json::from_slice(text)?;
         if registry.tokens.len() > limits::TOKENS_MAX {
             return Err(RegistryError::TooMany);
         }
@@ -158,6 +103,15 @@ impl Registry {
                 return Err(RegistryError::Twice(token.id.to_string()));
             }
         }
+        let revoked = registry.revoked.all();
+        if revoked.len() > limits::JWT_REVOKED_MAX {
+            return Err(RegistryError::TooManyRevoked);
+        }
+        let mut jtis = HashSet::new();
+        if let Some(twice) = revoked.iter().find(|one| !jtis.insert(&one.jti)) {
+            return Err(RegistryError::Twice(twice.jti.to_string()));
+        }
+        registry.set_form();
         Ok(registry)
     }
 
@@ -175,6 +129,12 @@ impl Registry {
     #[must_use]
     pub fn tokens(&self) -> &[Token] {
         &self.tokens
+    }
+
+    /// The JSON Web Tokens that are revoked.
+    #[must_use]
+    pub fn revoked(&self) -> &RevokedJwts {
+        &self.revoked
     }
 
     /// Makes a token for somebody whose own rights are `by`, and its secret.
@@ -225,6 +185,26 @@ impl Registry {
         let at = self.tokens.iter().position(|token| &*token.id == id);
         let at = at.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
         Ok(self.tokens.remove(at))
+    }
+
+    /// Revokes a JSON Web Token. `expires_at` is when it would have ended, in Unix milliseconds; where
+    /// that is not said it stays revoked for ever, as no bound is set to how long one may be good.
+    ///
+    /// # Errors
+    /// It is over, or too many are revoked.
+    pub fn revoke_jwt(
+        &mut self,
+        jti: Jti,
+        expires_at: Option<u64>,
+        now_ms: u64,
+    ) -> Result<RevokedJwt, TokenError> {
+        let revoked = self.revoked.add(jti, expires_at, now_ms)?;
+        self.set_form();
+        Ok(revoked)
+    }
+
+    fn set_form(&mut self) {
+        self.version = if is_empty(&self.revoked) { 1 } else { FORM_MAX };
     }
 
     /// Approves a worker's token, which its holder has had no use of until now.
@@ -339,7 +319,11 @@ fn may_stand(by: &Access, new: &NewToken, expires_at: Option<u64>) -> Result<(),
     }
 }
 
-fn millis(span: std::time::Duration) -> u64 {
+fn is_empty(revoked: &RevokedJwts) -> bool {
+    revoked.all().is_empty()
+}
+
+pub(super) fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -400,7 +384,8 @@ mod tests {
         for (wrong, says) in [
             (String::new(), "no list of tokens"),
             ("[]".to_owned(), "no list of tokens"),
-            ("{\"version\":2,\"tokens\":7}".to_owned(), "form 2"),
+            ("{\"version\":3,\"tokens\":7}".to_owned(), "form 3"),
+            ("{\"version\":0,\"tokens\":7}".to_owned(), "form 0"),
             (good.replace("read:a", "red:a"), "no list of tokens"),
             (good.replace("approved", "aproved"), "no list of tokens"),
             (good.replace("createdAt\": 0", "createdAt\": -1"), "no list of tokens"),
@@ -410,7 +395,7 @@ mod tests {
             assert!(error.contains(says), "{error}");
         }
         let twice =
-            Registry { version: 1, tokens: [registry.tokens(), registry.tokens()].concat() };
+            Registry { tokens: [registry.tokens(), registry.tokens()].concat(), ..registry };
         let error = Registry::parse(&twice.text().unwrap()).unwrap_err();
         assert!(matches!(error, RegistryError::Twice(_)));
     }
@@ -516,6 +501,39 @@ mod tests {
         let late = 1_000 + millis(limits::TOKEN_KEPT_AFTER_END);
         let (third, _) = registry.create(asked(&["read:a"]), &Access::Everyone, late).unwrap();
         assert_eq!(registry.tokens(), [third]);
+    }
+
+    #[test]
+    fn a_list_without_revoked_tokens_has_the_form_of_older_versions_and_one_with_them_has_not() {
+        let old = br#"{"version":1,"tokens":[]}"#;
+        let mut registry = Registry::parse(old).unwrap();
+        assert_eq!(registry, Registry::default());
+        registry.revoke_jwt("a".parse().unwrap(), Some(1), 0).unwrap();
+        let text = registry.text().unwrap();
+        assert_eq!(Registry::parse(&text).unwrap(), registry);
+        let flat: String = String::from_utf8(text).unwrap().split_whitespace().collect();
+        insta::assert_snapshot!(flat, @r#"{"version":2,"tokens":[],"revoked":[{"jti":"a","revokedAt":0,"expiresAt":1}]}"#);
+        let late = 1 + millis(limits::JWT_LEEWAY);
+        registry.revoke_jwt("b".parse().unwrap(), None, late).unwrap();
+        assert_eq!(registry.revoked().all().len(), 1, "the first is over");
+    }
+
+    #[test]
+    fn a_list_with_anything_wrong_in_what_is_revoked_is_no_list() {
+        let list = |entries: &[&str]| {
+            format!(r#"{{"version":2,"tokens":[],"revoked":[{}]}}"#, entries.join(","))
+        };
+        let one = r#"{"jti":"b","revokedAt":0}"#;
+        assert!(Registry::parse(list(&[one]).as_bytes()).is_ok());
+        for (wrong, says) in [
+            (list(&[one]).replace("revokedAt", "at"), "no list of tokens"),
+            (list(&[r#"{"jti":"","revokedAt":0}"#]), "a jti has 1 to 256 bytes"),
+            (list(&[one, one]), "in it twice"),
+            (list(&vec![one; limits::JWT_REVOKED_MAX + 1]), "more than 10000 tokens that are"),
+        ] {
+            let error = Registry::parse(wrong.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     proptest! {

@@ -12,8 +12,8 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Access, ChangeError, Digest, FileError, Guard, NewToken, Registry, Secret, Token, TokenError,
-    TokenFile, file,
+    Access, ChangeError, Digest, FileError, Guard, Jti, NewToken, Registry, RevokedJwt, Secret,
+    Token, TokenError, TokenFile, file,
     jwt::{Jwt, Key, KeyError, Keys, Rules},
 };
 use crate::{clock::Clock, limits};
@@ -185,6 +185,30 @@ impl Tokens {
         self.change(|registry| registry.revoke(id))
     }
 
+    /// The JSON Web Tokens that are revoked.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn revoked(&self) -> Result<Vec<RevokedJwt>, FileError> {
+        let registry = self.inner.file.registry()?.unwrap_or_default();
+        Ok(registry.revoked().all().to_vec())
+    }
+
+    /// Revokes a JSON Web Token that would have ended at `expires_at`, in Unix milliseconds. What it
+    /// has opened is told to end when this returns.
+    ///
+    /// # Errors
+    /// It is over, too many are revoked, or the file cannot be used.
+    /// [`ChangeError::NotInForce`] where it is in the file and not in force.
+    pub fn revoke_jwt(
+        &self,
+        jti: Jti,
+        expires_at: Option<u64>,
+        now_ms: u64,
+    ) -> Result<RevokedJwt, ChangeError> {
+        self.change(|registry| registry.revoke_jwt(jti, expires_at, now_ms))
+    }
+
     /// Approves a worker's token. It is good when this returns.
     ///
     /// # Errors
@@ -230,7 +254,8 @@ impl Inner {
         told_if_shown(self.file.path(), &contents);
         self.guard.set(&registry);
         seen.tokens = digest;
-        tracing::info!(tokens = registry.tokens().len(), "tokens were read");
+        let revoked = registry.revoked().all().len();
+        tracing::info!(tokens = registry.tokens().len(), revoked, "tokens were read");
         Ok(())
     }
 
@@ -265,6 +290,9 @@ mod tests {
     use crate::auth::{Denied, Scopes};
 
     const SECRET: &str = "a secret of thirty-two bytes, or more";
+    // `jti` is `a` and `b`, `exp` is in the year 2065, and the secret is the one above.
+    const JTI_A: &str = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJsb2ciLCJleHAiOjMwMDAwMDAwMDAsImp0aSI6ImEifQ.Ldgejkz6pUA77MJJ8Qywb7HZMfzCroB3IFq8IJCF4YU";
+    const JTI_B: &str = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJsb2ciLCJleHAiOjMwMDAwMDAwMDAsImp0aSI6ImIifQ.it-4OaNNSXtm-HrkeFC82AQSZ7G2UQDchOsWUDtIuGY";
 
     fn new() -> NewToken {
         let scopes = Scopes::new(vec!["read:a".parse().unwrap()]);
@@ -297,6 +325,40 @@ mod tests {
     }
 
     #[test]
+    fn a_json_web_token_that_is_revoked_here_ends_at_once_and_one_elsewhere_after_a_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let key = dir.path().join("key");
+        fs::write(&key, SECRET).unwrap();
+        let rules =
+            Rules { audience: "log".to_owned(), issuer: None, scope_claim: "scope".to_owned() };
+        let open = || {
+            let jwt = Some((KeySource::One(key.clone()), rules.clone()));
+            Tokens::open(file.clone(), jwt).unwrap()
+        };
+        let held = |tokens: &Tokens, text: &str| match tokens.guard().check(Some(text), 0) {
+            Access::Holder(grant) => Some(grant),
+            _ => None,
+        };
+        let tokens = open();
+        let (a, b) = (held(&tokens, JTI_A).unwrap(), held(&tokens, JTI_B).unwrap());
+        tokens.revoke_jwt("a".parse().unwrap(), None, 0).unwrap();
+        assert!(a.revoked.is_cancelled() && held(&tokens, JTI_A).is_none());
+        assert!(!b.revoked.is_cancelled() && held(&tokens, JTI_B).is_some());
+        file.change(|registry| registry.revoke_jwt("b".parse().unwrap(), Some(9), 0)).unwrap();
+        assert!(held(&tokens, JTI_B).is_some());
+        tokens.look();
+        assert!(b.revoked.is_cancelled() && held(&tokens, JTI_B).is_none());
+        assert_eq!(tokens.revoked().unwrap().len(), 2);
+        let restarted = open();
+        assert!(held(&restarted, JTI_A).is_none() && held(&restarted, JTI_B).is_none());
+        // A file that goes lets nobody in again.
+        fs::remove_file(file.path()).unwrap();
+        tokens.look();
+        assert!(held(&tokens, JTI_A).is_none() && held(&tokens, JTI_B).is_none());
+    }
+
+    #[test]
     fn a_file_that_is_broken_or_gone_changes_nothing_while_the_server_runs() {
         let dir = tempfile::tempdir().unwrap();
         let file = TokenFile::at(dir.path().join("tokens.json"));
@@ -323,7 +385,7 @@ mod tests {
         let tokens = Tokens::open(file.clone(), None).unwrap();
         let (token, secret) = tokens.create(new(), &Access::Everyone, 0).unwrap();
         // A list of the next version cannot be read by this one.
-        let next: Registry = serde_json::from_str(r#"{"version":2,"tokens":[]}"#).unwrap();
+        let next: Registry = serde_json::from_str(r#"{"version":3,"tokens":[]}"#).unwrap();
         let revoked = tokens.change(|registry| {
             let token = registry.revoke(&token.id)?;
             *registry = next.clone();

@@ -22,6 +22,11 @@ pub const JWT_KEY_FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
 /// Id of the actor that a token stands for, in bytes: subjects of `OpenID` Connect have at most 255.
 pub const ACTOR_ID_BYTES_MAX: usize = 256;
+/// The `jti` of a JSON Web Token, in bytes: issuers write a random number or a UUID. What could not be
+/// listed could not be revoked, and opens nothing.
+pub const JTI_BYTES_MAX: usize = 256;
+/// JSON Web Tokens that are revoked, in the file of tokens: one that is read whole, and often.
+pub const JWT_REVOKED_MAX: usize = 10_000;
 /// How far the clocks of an issuer of tokens and of this server may be apart.
 pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
 /// JSON Web Tokens whose signatures were checked and are remembered, some kilobyte each at most.

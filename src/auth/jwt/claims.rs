@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::{Actor, Digest, Grant, Rights, Scopes, Worker},
+    auth::{Actor, Digest, Grant, Jti, Rights, Scopes, Worker},
     limits,
 };
 
@@ -78,6 +78,9 @@ pub enum JwtError {
     /// It is for somebody else.
     #[error("it is for another audience; compare `aud` with --jwt-audience")]
     Audience,
+    /// Somebody has revoked it.
+    #[error("it is revoked, by its `jti`; ask its issuer for another one")]
+    Revoked,
     /// It is by somebody else.
     #[error("it is by another issuer; compare `iss` with --jwt-issuer")]
     Issuer,
@@ -145,6 +148,12 @@ impl Claims {
     pub(super) fn id(&self, digest: Digest) -> Result<Arc<str>, JwtError> {
         let subject = self.text("sub")?.map_or_else(|| digest.short(), str::to_owned);
         Ok(Arc::from(format!("jwt:{subject}")))
+    }
+
+    /// Its name, where its issuer gave it one. A name that could not be revoked is an error.
+    pub(super) fn jti(&self) -> Result<Option<Jti>, JwtError> {
+        let jti = self.text("jti")?.map(str::parse).transpose();
+        jti.map_err(|_| JwtError::Claim("jti".to_owned()))
     }
 
     /// A time in Unix milliseconds, out of one in seconds.

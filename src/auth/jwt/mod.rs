@@ -2,22 +2,25 @@
 //!
 //! It refuses to know files and the clock. Invariants: what a key verifies with is said by the key,
 //! never by the token; nothing in a token is believed before its signature was checked, but for
-//! the choice of the key; a grant ends with its token or with its key, whichever is first.
+//! the choice of the key; a grant ends with its token, with its key or when its `jti` is revoked,
+//! whichever is first.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use parking_lot::{Mutex, RwLock};
 
+use self::given::Given;
 pub use self::{
     claims::{Claims, Header, JwtError, Rules},
     key::{Key, KeyError, Keys},
 };
-use super::{Digest, Grant};
+use super::{Digest, Grant, Jti, RevokedJwts};
 use crate::limits;
 
 mod claims;
 mod der;
+mod given;
 mod key;
 
 /// Grants of tokens that were checked, the ones not seen for longest forgotten first.
@@ -28,15 +31,28 @@ type Checked = lru::LruCache<Digest, Arc<Grant>>;
 pub struct Jwt {
     rules: Rules,
     keys: RwLock<Arc<Keys>>,
-    checked: Mutex<Checked>,
+    held: Mutex<Held>,
+}
+
+/// What was found out. One lock for all of it: a token is revoked either before it is granted
+/// anything, or after that can be found.
+#[derive(Debug)]
+struct Held {
+    checked: Checked,
+    given: Given,
+    revoked: HashSet<Jti>,
 }
 
 impl Jwt {
     /// Checks tokens that one of `keys` has signed.
     #[must_use]
     pub fn new(rules: Rules, keys: Keys) -> Self {
-        let checked = Mutex::new(Checked::new(limits::JWT_CHECKED_MAX));
-        Self { rules, keys: RwLock::new(Arc::new(keys)), checked }
+        let held = Held {
+            checked: Checked::new(limits::JWT_CHECKED_MAX),
+            given: Given::default(),
+            revoked: HashSet::new(),
+        };
+        Self { rules, keys: RwLock::new(Arc::new(keys)), held: Mutex::new(held) }
     }
 
     /// From now on these are the keys. What was granted by one that is not among them ends.
@@ -46,14 +62,26 @@ impl Jwt {
         *held = Arc::new(next);
         drop(held);
         // Those of the keys that went are cancelled already, but take up room.
-        self.checked.lock().clear();
+        self.held.lock().checked.clear();
+    }
+
+    /// From now on these tokens are revoked, and no others. What was granted for them ends.
+    pub fn revoke(&self, revoked: &RevokedJwts) {
+        let mut held = self.held.lock();
+        held.revoked = revoked.all().iter().map(|one| one.jti.clone()).collect();
+        let Held { checked, given, revoked } = &mut *held;
+        given.end(revoked);
+        let ended = checked.iter().filter(|(_, grant)| grant.revoked.is_cancelled());
+        for digest in ended.map(|(digest, _)| *digest).collect::<Vec<_>>() {
+            checked.pop(&digest);
+        }
     }
 
     /// What the holder of a token may do whose signature was found right before. Whether that is
     /// still good is for whoever looks at grants.
     #[must_use]
     pub fn known(&self, digest: &Digest) -> Option<Arc<Grant>> {
-        self.checked.lock().get(digest).cloned()
+        self.held.lock().checked.get(digest).cloned()
     }
 
     /// What the holder of a token may do at this time.
@@ -67,7 +95,15 @@ impl Jwt {
         let keys = Arc::clone(&self.keys.read());
         let (claims, key) = keys.verified(text)?;
         let grant = Arc::new(self.rules.grant(&claims, digest, key.revoked(), now_ms)?);
-        self.checked.lock().put(digest, Arc::clone(&grant));
+        let jti = claims.jti()?;
+        let mut held = self.held.lock();
+        if let Some(jti) = jti {
+            if held.revoked.contains(&jti) {
+                return Err(JwtError::Revoked);
+            }
+            held.given.note(jti, &grant);
+        }
+        held.checked.put(digest, Arc::clone(&grant));
         Ok(grant)
     }
 }

@@ -195,6 +195,11 @@ fn a_claim_that_is_wrong_or_missing_opens_nothing() {
         (json!({"sub": 7}), claim("sub")),
         (json!({"sub": "a\nb"}), claim("sub")),
         (json!({"sub": ""}), claim("sub")),
+        // It could not be revoked.
+        (json!({"jti": 7}), claim("jti")),
+        (json!({"jti": ""}), claim("jti")),
+        (json!({"jti": "a\nb"}), claim("jti")),
+        (json!({"jti": "a".repeat(257)}), claim("jti")),
         (json!({"scope": {"a": 1}}), claim("scope")),
         (json!({"scope": ["read:a", 7]}), claim("scope")),
         (json!({"scope": many}), claim("scope")),
@@ -210,6 +215,7 @@ fn a_claim_that_is_wrong_or_missing_opens_nothing() {
         json!({"nbf": NOW + 30}),
         json!({"aud": ["other", "log"]}),
         json!({"sub": null}),
+        json!({"jti": "a".repeat(256)}),
         json!({"scope": null}),
         json!({"scope": ["read:a", "write:b"]}),
     ] {
@@ -304,6 +310,54 @@ fn a_token_is_checked_once_and_then_known() {
     let token = signed(&claims(&json!({})));
     let first = check(&jwt, &token).unwrap();
     assert!(Arc::ptr_eq(&first, &check(&jwt, &token).unwrap()));
+}
+
+/// The list in which these are revoked.
+fn revoked(jtis: &[&str]) -> RevokedJwts {
+    let mut registry = crate::auth::Registry::default();
+    for jti in jtis {
+        registry.revoke_jwt(jti.parse().unwrap(), None, 0).unwrap();
+    }
+    registry.revoked().clone()
+}
+
+#[test]
+fn a_token_that_is_revoked_opens_nothing_known_or_not_and_the_others_go_on() {
+    let jwt = of(SECRET);
+    let token = |changes: Value| signed(&claims(&changes));
+    let (known, again) = (token(json!({"jti": "a"})), token(json!({"jti": "a", "sub": "u2"})));
+    let (other, nameless) = (token(json!({"jti": "A"})), token(json!({})));
+    let held = [&known, &other, &nameless].map(|token| check(&jwt, token).unwrap());
+    jwt.revoke(&revoked(&["b", "a"]));
+    let ended = held.each_ref().map(|grant| grant.revoked.is_cancelled());
+    assert_eq!(ended, [true, false, false]);
+    assert!(jwt.known(&Digest::of(&known)).is_none(), "it takes up no room");
+    for refused in [&known, &again] {
+        assert_eq!(check(&jwt, refused).unwrap_err(), JwtError::Revoked);
+    }
+    for (open, grant) in [(&other, &held[1]), (&nameless, &held[2])] {
+        assert!(Arc::ptr_eq(&check(&jwt, open).unwrap(), grant), "it was not checked again");
+    }
+    jwt.revoke(&revoked(&["b"]));
+    assert!(check(&jwt, &known).is_ok() && held[0].revoked.is_cancelled());
+}
+
+#[test]
+fn what_was_forgotten_for_want_of_room_and_is_still_held_ends_with_its_token() {
+    let jwt = of(SECRET);
+    let token = |jti: &str| signed(&claims(&json!({ "jti": jti })));
+    let (first, kept) = (check(&jwt, &token("a")).unwrap(), check(&jwt, &token("b")).unwrap());
+    for n in 0..limits::JWT_CHECKED_MAX.get() {
+        check(&jwt, &token(&n.to_string())).unwrap();
+    }
+    assert!(jwt.known(&Digest::of(token("a"))).is_none(), "it was forgotten");
+    // The same token, known anew: two grants of it are held.
+    let second = check(&jwt, &token("a")).unwrap();
+    jwt.replace(Keys::one(Key::parse(SECRET).unwrap()));
+    assert!(!first.revoked.is_cancelled() && !second.revoked.is_cancelled());
+    jwt.revoke(&revoked(&["a"]));
+    assert!(first.revoked.is_cancelled() && second.revoked.is_cancelled());
+    assert!(!kept.revoked.is_cancelled());
 }
 
 #[test]

@@ -147,10 +147,12 @@ impl From<TokenError> for Fail {
             | TokenError::WorkerWithScopes
             | TokenError::TooManyScopes
             | TokenError::Name
+            | TokenError::Jti
+            | TokenError::Over
             | TokenError::Lasts => Code::InvalidBody,
             TokenError::Beyond(_) => Code::Forbidden,
             TokenError::Unknown(_) | TokenError::NoWorker(_) => Code::TokenNotFound,
-            TokenError::TooMany => Code::TooManyTokens,
+            TokenError::TooMany | TokenError::TooManyRevoked => Code::TooManyTokens,
             TokenError::NoRandom(_) => Code::Internal,
         };
         Self::new(code, error.to_string())
