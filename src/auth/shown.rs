@@ -1,7 +1,7 @@
-//! A token as it is shown: everything that is noted of it but its digest. Pure.
+//! Tokens as they are shown: everything that is noted of them but their digests. Pure.
 
-use super::Token;
-use crate::wire::tokens::TokenBody;
+use super::{RevokedJwt, Token};
+use crate::wire::tokens::{RevokedJwtBody, TokenBody};
 
 impl From<&Token> for TokenBody {
     fn from(token: &Token) -> Self {
@@ -15,6 +15,16 @@ impl From<&Token> for TokenBody {
             created_at: token.created_at,
             expires_at: token.expires_at,
             changed_at: token.changed_at,
+        }
+    }
+}
+
+impl From<&RevokedJwt> for RevokedJwtBody {
+    fn from(revoked: &RevokedJwt) -> Self {
+        Self {
+            jti: revoked.jti.to_string(),
+            revoked_at: revoked.revoked_at,
+            expires_at: revoked.expires_at,
         }
     }
 }

@@ -3,7 +3,10 @@
 use super::{Client, ClientError, request::Repeat};
 use crate::wire::{
     paths,
-    tokens::{CreateToken, CreatedToken, TokenBody, TokensAnswer},
+    tokens::{
+        CreateToken, CreatedToken, RevokeJwt, RevokedAnswer, RevokedJwtBody, TokenBody,
+        TokensAnswer,
+    },
 };
 
 impl Client {
@@ -32,6 +35,23 @@ impl Client {
     pub async fn revoke_token(&self, id: &str) -> Result<TokenBody, ClientError> {
         let route = paths::TOKEN.replace("{id}", &paths::escaped(id));
         self.answer(self.inner.http.delete(self.url(&route)), Repeat::Unwritten).await
+    }
+
+    /// Revokes a JSON Web Token by its `jti`. What it has opened ends.
+    ///
+    /// # Errors
+    /// The server is out of reach or refuses.
+    pub async fn revoke_jwt(&self, revoked: &RevokeJwt) -> Result<RevokedJwtBody, ClientError> {
+        self.post(paths::TOKENS_REVOKED, revoked, Repeat::Safe).await
+    }
+
+    /// The JSON Web Tokens that are revoked.
+    ///
+    /// # Errors
+    /// The server is out of reach or refuses.
+    pub async fn revoked_jwts(&self) -> Result<Vec<RevokedJwtBody>, ClientError> {
+        let answer: RevokedAnswer = self.get(paths::TOKENS_REVOKED, &()).await?;
+        Ok(answer.revoked)
     }
 
     /// Approves a worker's token.

@@ -22,7 +22,7 @@ const fn of(kind: Kind, template: &'static str) -> Route {
 }
 
 /// The routes. Where two take a path, the one that is named first is meant.
-const ROUTES: [Route; 52] = [
+const ROUTES: [Route; 53] = [
     of(Kind::Events, paths::SESSION_EVENTS),
     of(Kind::Events, paths::EVENTS),
     of(Kind::Live, paths::SESSION_STREAM),
@@ -73,6 +73,7 @@ const ROUTES: [Route; 52] = [
     of(Kind::Operator, paths::VERSION),
     of(Kind::Operator, paths::OPENAPI),
     of(Kind::Operator, paths::TOKENS),
+    of(Kind::Operator, paths::TOKENS_REVOKED),
     of(Kind::Operator, paths::TOKEN),
     of(Kind::Operator, paths::TOKEN_APPROVE),
 ];
@@ -131,6 +132,8 @@ mod tests {
             ("/v1/stream/__ds/other/x", Kind::Subscriptions, paths::CONTROL_REST),
             ("/api/sessions/a/terminal", Kind::State, "/api/sessions/{id}/terminal"),
             ("/api/sessions/a", Kind::Sessions, paths::SESSION),
+            ("/api/tokens/revoked", Kind::Operator, paths::TOKENS_REVOKED),
+            ("/api/tokens/tok_1", Kind::Operator, paths::TOKEN),
             ("/", Kind::Operator, paths::ROOT),
             ("/api/sessions//events", Kind::Other, "none"),
             ("/api/streams/", Kind::Other, "none"),
@@ -147,7 +150,7 @@ mod tests {
             let path = named.template.replace(['{', '}', '*'], "");
             assert_eq!(route(&path), *named, "{path}");
         }
-        let tokens = [paths::TOKENS, paths::TOKEN, paths::TOKEN_APPROVE];
+        let tokens = [paths::TOKENS, paths::TOKENS_REVOKED, paths::TOKEN, paths::TOKEN_APPROVE];
         for path in paths::all().chain(tokens) {
             let path = path.replace(['{', '}', '*'], "");
             assert_ne!(route(&path).kind, Kind::Other, "{path} is counted as what is not there");

@@ -46,6 +46,8 @@ pub const CONTROL: &str = "/v1/stream/__ds";
 pub const BACKUP: &str = "/api/backup";
 /// Tokens: `POST` makes one.
 pub const TOKENS: &str = "/api/tokens";
+/// JSON Web Tokens that are revoked: `POST` revokes one.
+pub const TOKENS_REVOKED: &str = "/api/tokens/revoked";
 /// One token.
 pub const TOKEN: &str = "/api/tokens/{id}";
 /// A worker's token is approved.
@@ -134,6 +136,7 @@ const NAMED: &[&str] = &[
     VERSION,
     OPENAPI,
     TOKENS,
+    TOKENS_REVOKED,
     TOKEN,
     TOKEN_APPROVE,
     STREAMS,

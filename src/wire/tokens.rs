@@ -64,6 +64,40 @@ pub struct CreatedToken {
     pub token: TokenBody,
 }
 
+/// Revokes a JSON Web Token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RevokeJwt {
+    /// Its claim `jti`.
+    pub jti: String,
+    /// When it would end by itself: its `exp` times 1000. Without it, it stays revoked for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+}
+
+/// A JSON Web Token that is revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RevokedJwtBody {
+    /// Its claim `jti`.
+    pub jti: String,
+    /// Since when.
+    pub revoked_at: u64,
+    /// When it would have ended by itself; never, where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+}
+
+/// The JSON Web Tokens that are revoked at a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct RevokedAnswer {
+    /// The oldest first.
+    pub revoked: Vec<RevokedJwtBody>,
+}
+
 /// The tokens of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]

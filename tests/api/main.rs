@@ -23,6 +23,7 @@ mod foreign;
 mod health;
 mod hostile;
 mod http2;
+mod jti;
 mod limits;
 mod list;
 mod message;

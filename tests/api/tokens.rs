@@ -25,7 +25,7 @@ pub(crate) const SECRET: &str = "a secret of thirty-two bytes, or more";
 
 pub(crate) struct Asking {
     pub(crate) app: TestApp,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
     /// The secret of a token that may do everything.
     pub(crate) root: String,
 }
@@ -55,7 +55,13 @@ impl Asking {
         Self { app: TestApp::with(|app| app.with_tokens(Some(tokens))), dir, root }
     }
 
-    async fn ask(&self, method: &str, uri: &str, token: Option<&str>, body: Value) -> Answer {
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        uri: &str,
+        token: Option<&str>,
+        body: Value,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -72,7 +78,7 @@ impl Asking {
     }
 
     /// The status of an append to session `s`.
-    async fn append(&self, token: &str) -> u16 {
+    pub(crate) async fn append(&self, token: &str) -> u16 {
         let uri = "/api/sessions/s/events";
         self.ask("POST", uri, Some(token), json!({"channel": "x"})).await.status.as_u16()
     }
@@ -90,7 +96,7 @@ pub(crate) fn jwt(claims: &Value) -> String {
     format!("{message}.{}", BASE64.encode(signature))
 }
 
-fn with_jwt() -> (Asking, TempDir) {
+pub(crate) fn with_jwt() -> (Asking, TempDir) {
     let dir = TempDir::new().unwrap();
     let key = dir.path().join("key");
     std::fs::write(&key, SECRET).unwrap();
@@ -256,7 +262,7 @@ pub(crate) async fn served(dir: &TempDir, clock: Arc<dyn Clock>) -> Running {
     server::start_with(&settings, store, clock, metrics).await.unwrap()
 }
 
-fn is_refused<T>(answer: Result<T, ClientError>) -> bool {
+pub(crate) fn is_refused<T>(answer: Result<T, ClientError>) -> bool {
     matches!(answer, Err(ClientError::Problem { problem, .. }) if problem.status == 401)
 }
 

@@ -1,4 +1,4 @@
-//! The tokens of a running server: made, listed, taken back, approved.
+//! The tokens of a running server: made, listed, taken back, approved; JSON Web Tokens revoked.
 //!
 //! Only for those who have `admin` on `__server/tokens`. Files are read and written away from the threads
 //! of the runtime. Invariant: a secret is in the answer to the request that made it, and nowhere
@@ -13,9 +13,10 @@ use axum::{
     response::Response,
     routing::{delete, get, post},
 };
+use serde::de::DeserializeOwned;
 
 use crate::{
-    auth::{Access, ChangeError, FileError, NewToken, Right, Scopes, TokenError, Tokens},
+    auth::{Access, ChangeError, FileError, Jti, NewToken, Right, Scopes, TokenError, Tokens},
     http::{
         App, access,
         error::Fail,
@@ -24,7 +25,10 @@ use crate::{
     wire::{
         code::Code,
         paths,
-        tokens::{CreateToken, CreatedToken, TokenBody, TokensAnswer},
+        tokens::{
+            CreateToken, CreatedToken, RevokeJwt, RevokedAnswer, RevokedJwtBody, TokenBody,
+            TokensAnswer,
+        },
     },
 };
 
@@ -32,6 +36,7 @@ use crate::{
 pub(in crate::http) fn router() -> Router<Arc<App>> {
     Router::new()
         .route(paths::TOKENS, get(list).post(create))
+        .route(paths::TOKENS_REVOKED, get(list_revoked).post(revoke_jwt))
         .route(paths::TOKEN, delete(revoke))
         .route(paths::TOKEN_APPROVE, post(approve))
 }
@@ -44,15 +49,7 @@ async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response,
 
 async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
     let (tokens, by) = admitted(&app, &request)?;
-    let (parts, body) = request.into_parts();
-    if kind(&parts.headers)? != Kind::Json {
-        return Err(unsupported("this route takes one JSON object"));
-    }
-    let body = whole_body(&app, &parts.extensions, body).await?;
-    let asked: CreateToken = serde_json::from_slice(&body).map_err(|error| {
-        Fail::new(Code::InvalidBody, format!("the body is not what this route takes: {error}"))
-    })?;
-    let new = new_token(asked)?;
+    let new = new_token(asked(&app, request).await?)?;
     let now_ms = app.log().clock().now_ms();
     let (token, secret) = aside(move || tokens.create(new, &by, now_ms)).await??;
     tracing::info!(token = %token.id, "a token was made");
@@ -60,6 +57,22 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let mut response = json(&CreatedToken { secret, token: TokenBody::from(&token) })?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
+}
+
+async fn list_revoked(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
+    let (tokens, _) = admitted(&app, &request)?;
+    let found = aside(move || tokens.revoked()).await?.map_err(|error| broken(&error))?;
+    json(&RevokedAnswer { revoked: found.iter().map(RevokedJwtBody::from).collect() })
+}
+
+async fn revoke_jwt(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
+    let (tokens, _) = admitted(&app, &request)?;
+    let RevokeJwt { jti, expires_at } = asked(&app, request).await?;
+    let jti: Jti = jti.parse().map_err(|error| wrong("jti", &error))?;
+    let now_ms = app.log().clock().now_ms();
+    let revoked = aside(move || tokens.revoke_jwt(jti, expires_at, now_ms)).await??;
+    tracing::info!(jti = %revoked.jti, "a JSON Web Token was revoked");
+    json(&RevokedJwtBody::from(&revoked))
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
@@ -95,6 +108,18 @@ fn admitted(app: &App, request: &Request) -> Result<(Tokens, Access), Fail> {
 async fn id_of(request: Request) -> Result<String, Fail> {
     let (mut parts, _) = request.into_parts();
     Ok(path_params(&mut parts).await?.into_iter().next().unwrap_or_default())
+}
+
+/// What the body asks for.
+async fn asked<T: DeserializeOwned>(app: &App, request: Request) -> Result<T, Fail> {
+    let (parts, body) = request.into_parts();
+    if kind(&parts.headers)? != Kind::Json {
+        return Err(unsupported("this route takes one JSON object"));
+    }
+    let body = whole_body(app, &parts.extensions, body).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        Fail::new(Code::InvalidBody, format!("the body is not what this route takes: {error}"))
+    })
 }
 
 /// Work on files. It is done to its end, whoever still waits for it.

@@ -93,6 +93,9 @@ const ABOUT: &str = "A durable, append-only event log for chat and agent session
     debug::DebugAnswer,
     tokens::CreatedToken,
     tokens::CreateToken,
+    tokens::RevokedAnswer,
+    tokens::RevokedJwtBody,
+    tokens::RevokeJwt,
     tokens::TokenBody,
     tokens::TokensAnswer,
 )))]

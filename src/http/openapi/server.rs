@@ -17,7 +17,10 @@ use crate::wire::{
     code::Code,
     debug::DebugAnswer,
     paths,
-    tokens::{CreateToken, CreatedToken, TokenBody, TokensAnswer},
+    tokens::{
+        CreateToken, CreatedToken, RevokeJwt, RevokedAnswer, RevokedJwtBody, TokenBody,
+        TokensAnswer,
+    },
 };
 
 pub(super) const TAG: &str = "server";
@@ -77,6 +80,7 @@ fn state() -> Vec<Op> {
 
 fn tokens() -> Vec<Op> {
     let wants = json!({ "name": "ci", "scopes": ["read:sessions/*"] });
+    let revoked = json!({ "jti": "6f1c2d", "expiresAt": 1_795_203_600_000_u64 });
     vec![
         Op::new(Get, paths::TOKENS, "listTokens", "The tokens, without their secrets")
             .answers::<TokensAnswer>(200, "The oldest first.")
@@ -84,6 +88,18 @@ fn tokens() -> Vec<Op> {
         Op::new(Post, paths::TOKENS, "createToken", "Make a token")
             .body::<CreateToken>(wants)
             .answers::<CreatedToken>(201, "The token, with its secret this once.")
+            .fails(&[BODY, JSON, OFF, &[Code::InvalidBody, Code::TooManyTokens]]),
+        Op::new(Get, paths::TOKENS_REVOKED, "listRevoked", "The JSON Web Tokens that are revoked")
+            .answers::<RevokedAnswer>(200, "The oldest first.")
+            .fails(&[OFF]),
+        Op::new(Post, paths::TOKENS_REVOKED, "revokeJwt", "Revoke a JSON Web Token, at once")
+            .says(
+                "Every token with this `jti` opens nothing until its end, and what it has opened \
+                 ends. A token without a `jti` cannot be revoked. One that is revoked again stays \
+                 so until the later of both ends.",
+            )
+            .body::<RevokeJwt>(revoked)
+            .answers::<RevokedJwtBody>(200, "What is noted of it.")
             .fails(&[BODY, JSON, OFF, &[Code::InvalidBody, Code::TooManyTokens]]),
         Op::new(Delete, paths::TOKEN, "revokeToken", "Take a token back, at once")
             .named("id", "tok_1")

@@ -29,6 +29,7 @@ pub(super) type Row = (&'static str, &'static str, &'static str, &'static str, N
 
 const TOKENS: &str = "admin:__server/tokens";
 const TOKEN: &str = r#"{"scopes":["read:a"]}"#;
+const JTI: &str = r#"{"jti":"a"}"#;
 const TURN: &str = r#"{"text":"x"}"#;
 const FAIL: &str = r#"{"error":{"message":"x"}}"#;
 pub(super) const SUBSCRIPTION: &str =
@@ -52,6 +53,8 @@ fn streams() -> Vec<Row> {
         (paths::BACKUP, "GET", "/api/backup", "", Server("admin:__server/backup")),
         (paths::TOKENS, "GET", "/api/tokens", "", Server(TOKENS)),
         (paths::TOKENS, "POST", "/api/tokens", TOKEN, Server(TOKENS)),
+        (paths::TOKENS_REVOKED, "GET", "/api/tokens/revoked", "", Server(TOKENS)),
+        (paths::TOKENS_REVOKED, "POST", "/api/tokens/revoked", JTI, Server(TOKENS)),
         (paths::TOKEN, "DELETE", "/api/tokens/tok_1", "", Server(TOKENS)),
         (paths::TOKEN_APPROVE, "POST", "/api/tokens/tok_1/approve", "", Server(TOKENS)),
         (paths::STREAMS, "GET", "/api/streams", "", Any),
