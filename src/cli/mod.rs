@@ -174,6 +174,8 @@ mod tests {
             "token create --worker w1 --actor user:u1 --url http://127.0.0.1:1 --json",
             "token list --data-dir d",
             "token revoke tok_1 --tokens t.json",
+            "token revoke --jti a --expires 1h",
+            "token list --revoked",
             "token approve tok_1",
             "completions bash",
         ] {
@@ -191,6 +193,9 @@ mod tests {
             "token create --scope read:a --worker w1",
             "token create --scope read:a --actor u1",
             "token revoke",
+            "token revoke tok_1 --jti a",
+            "token revoke tok_1 --expires 1h",
+            "token revoke --jti=",
             "demo --speed 0x",
             "restore",
             "replay abc --at 7 --step",

@@ -1,4 +1,5 @@
-//! `scrollback token`: tokens made, listed, taken back, approved; in their file, or over HTTP.
+//! `scrollback token`: tokens made, listed, taken back, approved, JSON Web Tokens revoked; in their
+//! file, or over HTTP.
 //!
 //! The file may be changed while a server has it: the server looks at it. Invariant: a secret is
 //! printed once, when it is made, and alone on standard output, so that a shell can take it.
@@ -14,11 +15,11 @@ use super::{
     shown::visible,
 };
 use crate::{
-    auth::{Access, Actor, NewToken, Scope, Scopes, TokenFile, Worker},
+    auth::{Access, Actor, Jti, NewToken, Registry, Scope, Scopes, TokenFile, Worker},
     client::Client,
     clock::{Clock, SystemClock},
     server::settings::{Settings, parse_span},
-    wire::tokens::{CreateToken, CreatedToken, TokenBody},
+    wire::tokens::{CreateToken, CreatedToken, RevokeJwt, RevokedJwtBody, TokenBody},
 };
 
 /// Make, list, revoke and approve tokens
@@ -32,7 +33,7 @@ pub(super) struct Token {
 enum Work {
     Create(Box<Create>),
     List(List),
-    Revoke(One),
+    Revoke(Revoke),
     Approve(One),
 }
 
@@ -84,10 +85,29 @@ struct Create {
 /// List the tokens, without their secrets
 #[derive(Debug, Args)]
 struct List {
+    /// The JSON Web Tokens that are revoked, instead
+    #[arg(long)]
+    revoked: bool,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
     form: Form,
+}
+
+/// Take a token back, or revoke a JSON Web Token
+#[derive(Debug, Args)]
+struct Revoke {
+    /// The id of a token, as the list shows it
+    #[arg(required_unless_present = "jti", conflicts_with = "jti")]
+    id: Option<String>,
+    /// A JSON Web Token instead, by its claim jti
+    #[arg(long, value_name = "JTI")]
+    jti: Option<Jti>,
+    /// When that would end by itself at the latest, from now on, such as 1h [default: never]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, requires = "jti", conflicts_with = "id")]
+    expires: Option<Duration>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// One token
@@ -105,7 +125,7 @@ impl Token {
         match self.work {
             Work::Create(create) => create.run(),
             Work::List(list) => list.run(),
-            Work::Revoke(one) => one.revoke(),
+            Work::Revoke(revoke) => revoke.run(),
             Work::Approve(one) => one.approve(),
         }
     }
@@ -165,7 +185,7 @@ impl Create {
     }
 
     fn lasts_ms(&self) -> Option<u64> {
-        self.expires.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        self.expires.map(millis)
     }
 
     fn in_file(&self) -> Result<CreatedToken> {
@@ -178,8 +198,7 @@ impl Create {
         };
         let now_ms = SystemClock.now_ms();
         // Whoever may write the file may write anything into it.
-        let create =
-            |registry: &mut crate::auth::Registry| registry.create(new, &Access::Everyone, now_ms);
+        let create = |registry: &mut Registry| registry.create(new, &Access::Everyone, now_ms);
         let (token, secret) = self.place.file().change(create)?;
         Ok(CreatedToken { secret: secret.text().to_owned(), token: TokenBody::from(&token) })
     }
@@ -187,19 +206,12 @@ impl Create {
 
 impl List {
     fn run(self) -> Result<()> {
+        if self.revoked {
+            return self.run_revoked();
+        }
         let tokens = match self.place.client()? {
             Some(client) => block_on(async { Ok(client.tokens().await?) })?,
-            None => {
-                let file = self.place.file();
-                let registry = file.registry()?.with_context(|| {
-                    format!(
-                        "there are no tokens at {}; make the first one with `scrollback token \
-                         create`, or name another place",
-                        file.path().display()
-                    )
-                })?;
-                registry.tokens().iter().map(TokenBody::from).collect()
-            }
+            None => self.registry()?.tokens().iter().map(TokenBody::from).collect(),
         };
         let mut output = self.form.open();
         for token in &tokens {
@@ -207,26 +219,80 @@ impl List {
         }
         Ok(output.flush()?)
     }
+
+    fn run_revoked(self) -> Result<()> {
+        let revoked: Vec<RevokedJwtBody> = match self.place.client()? {
+            Some(client) => block_on(async { Ok(client.revoked_jwts().await?) })?,
+            None => self.registry()?.revoked().all().iter().map(RevokedJwtBody::from).collect(),
+        };
+        let mut output = self.form.open();
+        for one in &revoked {
+            if output.is_for_people() {
+                let text = format!("{:<20}  {}", end_text(one.expires_at), one.jti);
+                output.line(&visible(&text))?;
+            } else {
+                output.json(&serde_json::to_vec(one)?)?;
+            }
+        }
+        Ok(output.flush()?)
+    }
+
+    fn registry(&self) -> Result<Registry> {
+        let file = self.place.file();
+        file.registry()?.with_context(|| {
+            format!(
+                "there are no tokens at {}; make the first one with `scrollback token create`, or \
+                 name another place",
+                file.path().display()
+            )
+        })
+    }
 }
 
-impl One {
-    fn revoke(self) -> Result<()> {
+impl Revoke {
+    fn run(self) -> Result<()> {
+        let what = match (&self.id, &self.jti) {
+            (_, Some(jti)) => visible(&jti.to_string()),
+            (id, None) => id.clone().unwrap_or_default(),
+        };
         if let Some(client) = self.place.client()? {
-            block_on(async { Ok(client.revoke_token(&self.id).await?) })?;
-            notice(&format!("{}: revoked; what it has opened ends", self.id));
+            block_on(async {
+                match self.revoked_jwt() {
+                    Some(jwt) => drop(client.revoke_jwt(&jwt).await?),
+                    None => drop(client.revoke_token(&what).await?),
+                }
+                Ok(())
+            })?;
+            notice(&format!("{what}: revoked; what it has opened ends"));
             return Ok(());
         }
         let file = self.place.file();
-        file.change(|registry| registry.revoke(&self.id))?;
+        file.change(|registry| match &self.jti {
+            Some(jti) => {
+                let (now_ms, ends) = (SystemClock.now_ms(), self.expires_at());
+                registry.revoke_jwt(jti.clone(), ends, now_ms).map(drop)
+            }
+            None => registry.revoke(&what).map(drop),
+        })?;
         notice(&format!(
-            "{}: revoked in {}; a server that runs with it ends within a second what it has \
+            "{what}: revoked in {}; a server that runs with it ends within a second what it has \
              opened, and says in its log where it cannot read the file",
-            self.id,
             file.path().display()
         ));
         Ok(())
     }
 
+    fn expires_at(&self) -> Option<u64> {
+        self.expires.map(|span| SystemClock.now_ms().saturating_add(millis(span)))
+    }
+
+    fn revoked_jwt(&self) -> Option<RevokeJwt> {
+        let jti = self.jti.as_ref()?.to_string();
+        Some(RevokeJwt { jti, expires_at: self.expires_at() })
+    }
+}
+
+impl One {
     fn approve(self) -> Result<()> {
         match self.place.client()? {
             Some(client) => drop(block_on(async { Ok(client.approve_token(&self.id).await?) })?),
@@ -239,6 +305,14 @@ impl One {
         notice(&format!("{}: approved", self.id));
         Ok(())
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn end_text(ends: Option<u64>) -> String {
+    ends.map_or_else(|| "never".to_owned(), |ends| time_text(Some(ends)))
 }
 
 fn print(text: &str) -> Result<()> {
@@ -260,7 +334,7 @@ fn line(output: &mut Output, token: &TokenBody) -> Result<()> {
     let text = format!(
         "{}  {:<20}  {:<16}  {what}",
         token.id,
-        token.expires_at.map_or_else(|| "never".to_owned(), |ends| time_text(Some(ends))),
+        end_text(token.expires_at),
         token.name.as_deref().unwrap_or("-"),
     );
     Ok(output.line(&visible(&text))?)

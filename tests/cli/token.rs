@@ -49,6 +49,23 @@ fn a_token_is_made_shown_once_and_revoked() {
 }
 
 #[test]
+fn a_json_web_token_is_revoked_by_its_jti_in_the_file_and_listed() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let revoked = || ndjson(&text(&token(&data, "list --revoked --json").stdout));
+    let output = token(&data, "revoke --jti 6f1c --expires 1h");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).starts_with("6f1c: revoked in "), "{output:?}");
+    assert!(token(&data, "revoke --jti 7a2d").status.success());
+    let list = revoked();
+    let time = |name: &str| list[0][name].as_u64().unwrap();
+    assert_eq!(list[0]["jti"], "6f1c");
+    assert!((0..1_000).contains(&(time("revokedAt") + 3_600_000 - time("expiresAt"))), "{list:?}");
+    assert_eq!((&list[1]["jti"], list[1].get("expiresAt")), (&"7a2d".into(), None));
+    assert!(listed(&data).is_empty());
+}
+
+#[test]
 fn a_server_that_asks_takes_tokens_of_the_command_and_over_http() {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("data");
@@ -75,6 +92,10 @@ fn a_server_that_asks_takes_tokens_of_the_command_and_over_http() {
     assert!(list[1].get("secret").is_none());
     as_root(&format!("token revoke {id} --url {url}"));
     assert_eq!(listed(&data).len(), 1);
+    as_root(&format!("token revoke --jti 6f1c --expires 1h --url {url}"));
+    let revoked = ndjson(&as_root(&format!("token list --revoked --url {url} --json")));
+    assert_eq!(revoked[0]["jti"], "6f1c");
+    assert_eq!(revoked, ndjson(&text(&token(&data, "list --revoked --json").stdout)));
 }
 
 #[test]
