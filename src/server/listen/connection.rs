@@ -199,7 +199,8 @@ where
     let connection = builder.serve_connection(TokioIo::new(line), answer);
     let served = drive(connection, activity.until_quiet(&*terms.clock), terms).await;
     if served.is_err() {
-        // Of what kind it is cannot be told, and to hold the place of one that was cut costs little.
+        // The connection is closed already, and what broke it cannot be told apart; its place is
+        // held all the same, which costs one who was merely cut off little.
         hold(terms).await;
     }
     served

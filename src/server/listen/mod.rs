@@ -1,6 +1,6 @@
 //! Where connections come in: accepted up to a bound, and up to one for each address where limits
-//! of addresses are in force, over TCP and over a Unix socket. It refuses to know what is served. Invariant: nothing that a client does, or leaves undone, keeps the next
-//! one from being accepted.
+//! of addresses are in force, over TCP and over a Unix socket. It refuses to know what is served.
+//! Invariant: nothing that a client does, or leaves undone, keeps the next one from being accepted.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
