@@ -28,7 +28,7 @@ mod told;
 #[derive(Debug, Default, Args)]
 pub(super) struct Serve {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:4437]
-    #[arg(long, env = "SCROLLBACK_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "SCROLLBACK_LISTEN", value_name = "ADDRESS", value_parser = reach::parse_listen)]
     listen: Option<SocketAddr>,
     /// Folder of the log [default: scrollback-data]
     #[arg(long, env = "SCROLLBACK_DATA_DIR", value_name = "DIR")]

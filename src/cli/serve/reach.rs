@@ -1,10 +1,10 @@
 //! Where and how the server is reached, as it was typed.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use crate::server::settings::{Settings, SocketMode, TrustedProxy};
+use crate::server::settings::{PORT, Settings, SocketMode, TrustedProxy};
 
 /// TLS, sockets and proxies.
 #[derive(Debug, Default, Args)]
@@ -39,6 +39,33 @@ impl Reach {
             unix_socket_mode: self.unix_socket_mode.unwrap_or(file.unix_socket_mode),
             trusted_proxies: proxies.unwrap_or(file.trusted_proxies),
             ..file
+        }
+    }
+}
+
+/// What was typed is no address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "write an address and a port, such as 127.0.0.1:{PORT}, or [::1]:{PORT}, or 0.0.0.0:{PORT} for all \
+     addresses of this machine; names such as localhost are not looked up"
+)]
+pub(super) struct NoAddress;
+
+/// The address to listen on.
+pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, NoAddress> {
+    text.parse().map_err(|_| NoAddress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_to_listen_on_has_a_port_and_no_name() {
+        assert_eq!(parse_listen("127.0.0.1:4437"), Ok(Settings::default().listen));
+        for text in ["localhost:4437", "127.0.0.1", ":4437", "4437", "http://127.0.0.1:4437", ""] {
+            let error = parse_listen(text).unwrap_err();
+            assert!(error.to_string().contains("127.0.0.1:4437, or [::1]:4437"), "{text}: {error}");
         }
     }
 }
