@@ -32,6 +32,12 @@ pub enum TokenError {
     /// Nobody grants more than they have.
     #[error("you may not grant {0}: your own token does not allow it; ask somebody whose does")]
     Beyond(String),
+    /// Nobody takes back what they could not grant.
+    #[error(
+        "you may not revoke a token that opens {0}: your own does not allow it; ask somebody whose \
+         does, or whoever runs the server"
+    )]
+    RevokeBeyond(String),
     /// No token has this id.
     #[error("there is no token {0:?}; `scrollback token list` shows those there are")]
     Unknown(String),
@@ -68,7 +74,7 @@ pub enum RegistryError {
     #[error(
         "it is no list of tokens ({0}); restore it from a copy, or remove it and make new ones"
     )]
-    Form(#[from] serde_json::Error),
+    Form(serde_json::Error),
     /// Written by another version.
     #[error(
         "it has form {0}, and this version knows 1 to {FORM_MAX}; use the version that wrote it"
@@ -83,4 +89,11 @@ pub enum RegistryError {
     /// More are revoked than are kept.
     #[error("it has more than {} tokens that are revoked; take some out", limits::JWT_REVOKED_MAX)]
     TooManyRevoked,
+}
+
+// Not as a cause, for it is in the message already.
+impl From<serde_json::Error> for RegistryError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Form(error)
+    }
 }

@@ -26,13 +26,34 @@ pub(super) struct Contents {
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system refuses.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {reason}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Why. It is in the message, and so no cause that is told once more.
+        reason: io::Error,
     },
+    /// It was there, and what it said is in force.
+    #[error(
+        "{}: it is gone, and what was in it stays in force; put it back before you change anything, \
+         or restart the server to begin without tokens",
+        .0.display()
+    )]
+    Gone(PathBuf),
+    /// There is none to change.
+    #[error(
+        "{}: there is no such file of tokens; name the right folder with --data-dir, or the file with \
+         --tokens",
+        .0.display()
+    )]
+    Missing(PathBuf),
+    /// There is no folder to put it into.
+    #[error(
+        "{}: there is no such folder; name the folder of the log with --data-dir, or the file of \
+         tokens with --tokens",
+        .0.display()
+    )]
+    NoFolder(PathBuf),
     /// Who can write it can let themselves in.
     #[error(
         "{}: others than its owner can write it (mode {mode:03o}), and so let themselves in; run \
@@ -54,12 +75,12 @@ pub enum FileError {
         most: u64,
     },
     /// Not a list of tokens.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {reason}", .path.display())]
     Registry {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: RegistryError,
+        reason: RegistryError,
     },
 }
 
@@ -115,7 +136,7 @@ impl TokenFile {
     }
 
     pub(super) fn parsed(&self, contents: &Contents) -> Result<Registry, FileError> {
-        let refused = |source| FileError::Registry { path: self.path.clone(), source };
+        let refused = |reason| FileError::Registry { path: self.path.clone(), reason };
         Registry::parse(&contents.bytes).map_err(refused)
     }
 
@@ -128,8 +149,49 @@ impl TokenFile {
         &self,
         change: impl FnOnce(&mut Registry) -> Result<T, TokenError>,
     ) -> Result<T, ChangeError> {
+        if let Some(folder) = self.folder() {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(at(folder))?;
+        }
+        self.change_or_begin(|| Ok(Registry::default()), change)
+    }
+
+    /// The same, in a folder that is there: one that was mistyped is not made.
+    ///
+    /// # Errors
+    /// As of [`TokenFile::change`], and [`FileError::NoFolder`].
+    pub fn change_in_folder<T>(
+        &self,
+        change: impl FnOnce(&mut Registry) -> Result<T, TokenError>,
+    ) -> Result<T, ChangeError> {
+        match self.folder().filter(|folder| !folder.is_dir()) {
+            Some(folder) => Err(FileError::NoFolder(folder.to_owned()).into()),
+            None => self.change_or_begin(|| Ok(Registry::default()), change),
+        }
+    }
+
+    /// The same, of a list that is there: nothing is made.
+    ///
+    /// # Errors
+    /// As of [`TokenFile::change`], and [`FileError::Missing`].
+    pub fn change_known<T>(
+        &self,
+        change: impl FnOnce(&mut Registry) -> Result<T, TokenError>,
+    ) -> Result<T, ChangeError> {
+        let missing = || FileError::Missing(self.path.clone());
+        // Not even the file of the lock, which would stay.
+        self.registry()?.ok_or_else(missing)?;
+        self.change_or_begin(|| Err(missing()), change)
+    }
+
+    /// Changes the list, or where there is none the one to `begin` with.
+    pub(super) fn change_or_begin<T>(
+        &self,
+        begin: impl FnOnce() -> Result<Registry, FileError>,
+        change: impl FnOnce(&mut Registry) -> Result<T, TokenError>,
+    ) -> Result<T, ChangeError> {
         let lock = self.lock()?;
-        let mut registry = self.registry()?.unwrap_or_default();
+        let mut registry = self.registry()?.map_or_else(begin, Ok)?;
         let done = change(&mut registry)?;
         let text = registry.text().map_err(io::Error::other);
         text.and_then(|text| self.replace(&text)).map_err(at(&self.path))?;
@@ -139,10 +201,6 @@ impl TokenFile {
 
     /// Goes with the handle, and so with the process at the latest.
     fn lock(&self) -> Result<File, FileError> {
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(at(folder))?;
-        }
         let path = self.beside(".lock");
         let file = private().truncate(false).open(&path).map_err(at(&path))?;
         file.lock().map_err(at(&path))?;
@@ -158,8 +216,12 @@ impl TokenFile {
         file.write_all(text)?;
         file.sync_all()?;
         std::fs::rename(&coming, &self.path)?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(self.folder().unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Where it is in; none where that is the working folder.
+    fn folder(&self) -> Option<&Path> {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty())
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -196,7 +258,7 @@ pub(super) fn contents(path: &Path, most: u64) -> Result<Option<Contents>, FileE
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> FileError {
-    move |source| FileError::Io { path: path.to_owned(), source }
+    move |reason| FileError::Io { path: path.to_owned(), reason }
 }
 
 #[cfg(test)]
@@ -235,6 +297,25 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_what_is_there_makes_nothing_where_nothing_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mistyped = dir.path().join("dtaa");
+        let file = TokenFile::at(mistyped.join("tokens.json"));
+        let known = file.change_known(|registry| registry.approve("tok_x", &Access::Everyone, 0));
+        assert!(matches!(known, Err(ChangeError::File(FileError::Missing(_)))));
+        let revoked = |file: &TokenFile| {
+            file.change_in_folder(|registry| registry.revoke_jwt("a".parse().unwrap(), None, 0))
+        };
+        assert!(matches!(revoked(&file), Err(ChangeError::File(FileError::NoFolder(_)))));
+        assert!(!mistyped.exists());
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        assert!(file.change_known(|_| Ok(())).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        revoked(&file).unwrap();
+        file.change_known(|_| Ok(())).unwrap();
+    }
+
+    #[test]
     fn a_change_that_is_refused_leaves_the_file_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let file = TokenFile::at(dir.path().join("tokens.json"));
@@ -242,7 +323,7 @@ mod tests {
         let before = fs::read(file.path()).unwrap();
         let refused = file.change(|registry| {
             registry.create(new(), &Access::Everyone, 0)?;
-            registry.revoke("tok_x")
+            registry.revoke("tok_x", &Access::Everyone)
         });
         assert!(matches!(refused, Err(ChangeError::Token(TokenError::Unknown(_)))));
         assert_eq!(fs::read(file.path()).unwrap(), before);
@@ -254,8 +335,9 @@ mod tests {
         let file = TokenFile::at(dir.path().join("tokens.json"));
         fs::write(file.path(), "{\"version\":1,").unwrap();
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
-        let error = made(&file).unwrap_err().to_string();
+        let error = format!("{:#}", anyhow::Error::from(made(&file).unwrap_err()));
         assert!(error.contains("tokens.json: it is no list of tokens"), "{error}");
+        assert_eq!(error.matches("EOF while").count(), 1, "{error}");
         assert_eq!(fs::read(file.path()).unwrap(), b"{\"version\":1,");
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o620)).unwrap();
         let error = file.registry().unwrap_err().to_string();

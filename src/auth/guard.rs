@@ -276,7 +276,7 @@ mod tests {
         let (_, other_secret) = made(&mut registry, None);
         guard.set(&registry);
         let (gone, kept) = (held(&guard, &one_secret), held(&guard, &other_secret));
-        registry.revoke(&one.id).unwrap();
+        registry.revoke(&one.id, &Access::Everyone).unwrap();
         guard.set(&registry);
         assert!(gone.revoked.is_cancelled() && !kept.revoked.is_cancelled());
         assert!(is_invalid(&guard.check(Some(&one_secret), 0)));

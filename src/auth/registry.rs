@@ -177,13 +177,16 @@ impl Registry {
         Ok((token, secret))
     }
 
-    /// Takes a token back.
+    /// Takes a token back for somebody whose own rights are `by`.
     ///
     /// # Errors
-    /// There is none with this id.
-    pub fn revoke(&mut self, id: &str) -> Result<Token, TokenError> {
-        let at = self.tokens.iter().position(|token| &*token.id == id);
-        let at = at.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
+    /// There is none with this id, or it opens what they could not grant.
+    pub fn revoke(&mut self, id: &str, by: &Access) -> Result<Token, TokenError> {
+        let found = self.tokens.iter().enumerate().find(|(_, token)| &*token.id == id);
+        let (at, token) = found.ok_or_else(|| TokenError::Unknown(id.to_owned()))?;
+        if let Some(beyond) = beyond(by, &token.rights()) {
+            return Err(TokenError::RevokeBeyond(beyond));
+        }
         Ok(self.tokens.remove(at))
     }
 
@@ -261,35 +264,29 @@ fn check(new: &NewToken) -> Result<(), TokenError> {
     Ok(())
 }
 
-/// Whether somebody may grant this: nobody gives away more than they have. Whoever lets everyone
-/// in lets them in here, too.
+/// Whether somebody may grant this: nobody gives away more than they have.
 fn may_grant(by: &Access, rights: &Rights) -> Result<(), TokenError> {
+    beyond(by, rights).map_or(Ok(()), |beyond| Err(TokenError::Beyond(beyond)))
+}
+
+/// What of these rights somebody does not have themselves. Whoever lets everyone in has them all.
+fn beyond(by: &Access, rights: &Rights) -> Option<String> {
     let ours = match by {
-        Access::Everyone => return Ok(()),
+        Access::Everyone => return None,
         Access::Holder(grant) if !grant.revoked.is_cancelled() => &grant.rights,
-        _ => return Err(TokenError::Beyond("anything".to_owned())),
+        _ => return Some("anything".to_owned()),
     };
-    let Rights::Scopes(ours) = ours else {
-        return Err(TokenError::Beyond("anything".to_owned()));
-    };
+    let Rights::Scopes(ours) = ours else { return Some("anything".to_owned()) };
     match rights {
-        Rights::Scopes(asked) => {
-            let beyond = asked.iter().find(|scope| !ours.cover(scope));
-            beyond.map_or(Ok(()), |scope| Err(TokenError::Beyond(scope.to_string())))
-        }
+        Rights::Scopes(asked) => asked.iter().find(|one| !ours.cover(one)).map(ToString::to_string),
         Rights::Worker(worker) => {
             // Which sessions are a worker's is not known beforehand: it may be any of them.
             let own = format!("workers/{worker}");
-            for (right, paths) in [Right::Read, Right::Write]
-                .into_iter()
-                .flat_map(|right| [(right, "sessions/*"), (right, &own)])
-            {
-                let text = format!("{}:{paths}", right.as_str());
-                if !text.parse().is_ok_and(|scope| ours.cover(&scope)) {
-                    return Err(TokenError::Beyond(text));
-                }
-            }
-            Ok(())
+            let needed = [Right::Read, Right::Write].into_iter().flat_map(|right| {
+                ["sessions/*", &own].map(|paths| format!("{}:{paths}", right.as_str()))
+            });
+            let is_ours = |text: &String| text.parse().is_ok_and(|scope| ours.cover(&scope));
+            needed.into_iter().find(|text| !is_ours(text))
         }
     }
 }
@@ -489,14 +486,36 @@ mod tests {
     }
 
     #[test]
+    fn nobody_revokes_what_they_could_not_grant() {
+        let mut registry = Registry::default();
+        let (all, _) = registry.create(asked(&["admin:**"]), &Access::Everyone, 0).unwrap();
+        let (worker, _) = registry.create(of_worker("w1"), &Access::Everyone, 0).unwrap();
+        let (small, _) = registry.create(asked(&["read:a/b"]), &Access::Everyone, 0).unwrap();
+        let some = holder(Rights::Scopes(scopes(&["admin:__server/tokens", "read:a/*"])));
+        for (token, opens) in [(&all, "admin:**"), (&worker, "read:sessions/*")] {
+            let error = registry.revoke(&token.id, &some).unwrap_err();
+            assert_eq!(error, TokenError::RevokeBeyond(opens.to_owned()));
+        }
+        assert!(registry.revoke(&small.id, &holder(Rights::Worker(Arc::from("w1")))).is_err());
+        assert_eq!(registry.tokens().len(), 3);
+        registry.revoke(&small.id, &some).unwrap();
+        registry.revoke(&worker.id, &holder(all.rights())).unwrap();
+        registry.revoke(&all.id, &holder(all.rights())).unwrap();
+        assert!(registry.tokens().is_empty());
+    }
+
+    #[test]
     fn a_token_goes_when_it_is_revoked_and_long_after_its_end() {
         let mut registry = Registry::default();
         let new = NewToken { lasts_ms: Some(1_000), ..asked(&["read:a"]) };
         let (ended, _) = registry.create(new, &Access::Everyone, 0).unwrap();
         let (other, _) = registry.create(asked(&["read:a"]), &Access::Everyone, 9_000).unwrap();
         assert_eq!(registry.tokens().len(), 2);
-        assert_eq!(registry.revoke("tok_x").unwrap_err(), TokenError::Unknown("tok_x".to_owned()));
-        registry.revoke(&other.id).unwrap();
+        assert_eq!(
+            registry.revoke("tok_x", &Access::Everyone).unwrap_err(),
+            TokenError::Unknown("tok_x".to_owned())
+        );
+        registry.revoke(&other.id, &Access::Everyone).unwrap();
         assert_eq!(registry.tokens(), [ended]);
         let late = 1_000 + millis(limits::TOKEN_KEPT_AFTER_END);
         let (third, _) = registry.create(asked(&["read:a"]), &Access::Everyone, late).unwrap();

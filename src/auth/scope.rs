@@ -46,6 +46,17 @@ pub enum ScopeError {
     /// No right that there is.
     #[error("{0:?} is no scope; write read:, write: or admin: and paths, such as read:sessions/*")]
     Right(String),
+    /// A star with something beside it.
+    #[error(
+        "{text:?} opens nothing: {segment:?} is no path segment of a scope; `*` stands for one whole \
+         segment and `**` for any number of them, as in read:sessions/* and read:tenants/acme/**"
+    )]
+    Star {
+        /// The scope.
+        text: String,
+        /// Where the star is.
+        segment: String,
+    },
     /// The paths break a rule.
     #[error("{text:?} names no paths: {reason}")]
     Paths {
@@ -88,6 +99,10 @@ impl FromStr for Scope {
         };
         let paths = Pattern::parse_any(paths)
             .map_err(|reason| ScopeError::Paths { text: text.to_owned(), reason })?;
+        let is_part = |segment: &&str| segment.contains('*') && !matches!(*segment, "*" | "**");
+        if let Some(segment) = paths.as_str().split('/').find(is_part) {
+            return Err(ScopeError::Star { text: text.to_owned(), segment: segment.to_owned() });
+        }
         Ok(Self { right, paths })
     }
 }
@@ -212,6 +227,19 @@ mod tests {
         }
         for text in ["", "read", "read:", "Read:a", "own:a", "read:a//b", "read:../a", ":a"] {
             assert!(text.parse::<Scope>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_a_whole_segment_or_an_error_that_says_so() {
+        for text in
+            ["read:a*", "read:*a", "read:a/b*/c", "read:***", "admin:__ds/subscriptions/acme-*"]
+        {
+            let error = text.parse::<Scope>().unwrap_err().to_string();
+            assert!(error.contains("`*`") && error.contains("`**`"), "{error}");
+        }
+        for text in ["read:*", "read:**", "read:a/*/b/**"] {
+            assert!(text.parse::<Scope>().is_ok(), "{text}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! The tokens of a running server: what the files say, and a guard that is kept at it.
 //!
 //! Invariants: the guard never goes back to an older list than the one it has; a file that cannot
-//! be used changes nothing, and is told of once; a change that was confirmed is in force. The files are compared by what is in them: their
-//! times can lie.
+//! be used or is gone changes nothing, and is told of once, and nothing is put in the place of one that is
+//! gone while what it said is in force; a change that was confirmed is in force. The files are compared
+//! by what is in them: their times can lie.
 
 use std::{
     path::{Path, PathBuf},
@@ -37,12 +38,12 @@ pub enum LoadError {
     #[error("{}: there is no such file of keys", .0.display())]
     NoKeys(PathBuf),
     /// It holds none that can be used.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {reason}", .path.display())]
     Keys {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: KeyError,
+        /// Why. It is in the message, and so no cause that is told once more.
+        reason: KeyError,
     },
 }
 
@@ -64,6 +65,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Seen {
     tokens: Option<Digest>,
+    /// The list that is in force.
+    registry: Registry,
     keys: Option<Digest>,
     /// What was wrong when the files were looked at last.
     wrong: Option<String>,
@@ -87,7 +90,13 @@ impl KeySource {
             Self::One(_) => Key::parse(&contents.bytes).map(Keys::one),
             Self::Set(_) => Keys::parse(&contents.bytes),
         };
-        keys.map_err(|source| LoadError::Keys { path: self.path().to_owned(), source })
+        let keys =
+            keys.map_err(|reason| LoadError::Keys { path: self.path().to_owned(), reason })?;
+        // Public keys are for everybody.
+        if keys.have_secret() {
+            told_if_shown(self.path(), contents);
+        }
+        Ok(keys)
     }
 }
 
@@ -102,7 +111,6 @@ impl Tokens {
             None => (Guard::on(), None),
             Some((source, rules)) => {
                 let (digest, contents) = source.read()?;
-                told_if_shown(source.path(), &contents);
                 seen.keys = Some(digest);
                 (Guard::with_jwt(Jwt::new(rules, source.keys(&contents)?)), Some(source))
             }
@@ -153,13 +161,13 @@ impl Tokens {
         }
     }
 
-    /// The tokens that were given out. It waits for the disk, as what follows does.
+    /// The tokens that were given out; those that are in force where the file is gone. It waits for the
+    /// disk, as what follows does.
     ///
     /// # Errors
     /// The file cannot be used.
     pub fn list(&self) -> Result<Vec<Token>, FileError> {
-        let registry = self.inner.file.registry()?.unwrap_or_default();
-        Ok(registry.tokens().to_vec())
+        Ok(self.registry()?.tokens().to_vec())
     }
 
     /// Makes a token for somebody whose own rights are `by`. It is good when this returns.
@@ -176,13 +184,14 @@ impl Tokens {
         self.change(|registry| registry.create(new, by, now_ms))
     }
 
-    /// Takes a token back. What it has opened is told to end when this returns.
+    /// Takes a token back for somebody whose own rights are `by`. What it has opened is told to end when
+    /// this returns.
     ///
     /// # Errors
-    /// There is none with this id, or the file cannot be used.
+    /// There is none with this id, it opens more than they may, or the file cannot be used.
     /// [`ChangeError::NotInForce`] where it is in the file and not in force.
-    pub fn revoke(&self, id: &str) -> Result<Token, ChangeError> {
-        self.change(|registry| registry.revoke(id))
+    pub fn revoke(&self, id: &str, by: &Access) -> Result<Token, ChangeError> {
+        self.change(|registry| registry.revoke(id, by))
     }
 
     /// The JSON Web Tokens that are revoked.
@@ -190,8 +199,12 @@ impl Tokens {
     /// # Errors
     /// The file cannot be used.
     pub fn revoked(&self) -> Result<Vec<RevokedJwt>, FileError> {
-        let registry = self.inner.file.registry()?.unwrap_or_default();
-        Ok(registry.revoked().all().to_vec())
+        Ok(self.registry()?.revoked().all().to_vec())
+    }
+
+    fn registry(&self) -> Result<Registry, FileError> {
+        let in_force = || self.inner.seen.lock().registry.clone();
+        Ok(self.inner.file.registry()?.unwrap_or_else(in_force))
     }
 
     /// Revokes a JSON Web Token that would have ended at `expires_at`, in Unix milliseconds. What it
@@ -222,7 +235,7 @@ impl Tokens {
         &self,
         change: impl FnOnce(&mut Registry) -> Result<T, TokenError>,
     ) -> Result<T, ChangeError> {
-        let done = match self.inner.file.change(change) {
+        let done = match self.inner.file.change_or_begin(|| self.begun(), change) {
             // Gone from the file, and perhaps not from the guard: who asks again is not told that
             // all is well.
             Err(ChangeError::Token(TokenError::Unknown(id))) => Err(TokenError::Unknown(id)),
@@ -234,6 +247,16 @@ impl Tokens {
         looked.map_err(|error| ChangeError::NotInForce(error.to_string()))?;
         Ok(done?)
     }
+
+    /// What to begin with where there is no file: nothing, and not even that while something is in
+    /// force, for a list that holds only what is new would end all the rest.
+    fn begun(&self) -> Result<Registry, FileError> {
+        let none = Registry::default();
+        if self.inner.seen.lock().registry == none {
+            return Ok(none);
+        }
+        Err(FileError::Gone(self.inner.file.path().to_owned()))
+    }
 }
 
 impl Inner {
@@ -241,9 +264,7 @@ impl Inner {
         let Some(contents) = self.file.contents()? else {
             // A list that was there and is gone is more likely a mistake than the wish to lock
             // everybody out.
-            let path = self.file.path().to_owned();
-            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-            let gone = FileError::Io { path, source };
+            let gone = FileError::Gone(self.file.path().to_owned());
             return if seen.tokens.is_some() { Err(gone.into()) } else { Ok(()) };
         };
         let digest = Some(Digest::of(&contents.bytes));
@@ -256,6 +277,7 @@ impl Inner {
         seen.tokens = digest;
         let revoked = registry.revoked().all().len();
         tracing::info!(tokens = registry.tokens().len(), revoked, "tokens were read");
+        seen.registry = registry;
         Ok(())
     }
 
@@ -266,7 +288,6 @@ impl Inner {
             return Ok(());
         }
         jwt.replace(source.keys(&contents)?);
-        told_if_shown(source.path(), &contents);
         seen.keys = Some(digest);
         tracing::info!("keys of JSON Web Tokens were read");
         Ok(())
@@ -277,7 +298,7 @@ fn told_if_shown(path: &Path, contents: &file::Contents) {
     if contents.is_shown {
         tracing::warn!(
             file = %path.display(),
-            "others than its owner can read this file of tokens or keys; run `chmod 600` on it"
+            "others than its owner can read this file of tokens or of a secret; run `chmod 600` on it"
         );
     }
 }
@@ -319,7 +340,7 @@ mod tests {
         assert!(is_let_in(&tokens, &secret));
         let (_, ours) = tokens.create(new(), &Access::Everyone, 0).unwrap();
         assert!(is_let_in(&tokens, &ours) && is_let_in(&tokens, &secret));
-        file.change(|registry| registry.revoke(&token.id)).unwrap();
+        file.change(|registry| registry.revoke(&token.id, &Access::Everyone)).unwrap();
         tokens.look();
         assert!(is_let_in(&tokens, &ours) && !is_let_in(&tokens, &secret));
     }
@@ -368,14 +389,61 @@ mod tests {
         fs::write(file.path(), "{").unwrap();
         tokens.look();
         assert!(is_let_in(&tokens, &secret));
-        assert!(tokens.revoke(&token.id).is_err());
+        assert!(tokens.revoke(&token.id, &Access::Everyone).is_err());
         assert!(matches!(Tokens::open(file.clone(), None), Err(LoadError::File(_))));
         fs::remove_file(file.path()).unwrap();
         tokens.look();
         assert!(is_let_in(&tokens, &secret));
         fs::write(file.path(), good).unwrap();
-        tokens.revoke(&token.id).unwrap();
+        tokens.revoke(&token.id, &Access::Everyone).unwrap();
         assert!(!is_let_in(&tokens, &secret));
+    }
+
+    #[test]
+    fn while_a_list_is_gone_what_it_gave_is_shown_and_nothing_is_put_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let tokens = Tokens::open(file.clone(), None).unwrap();
+        let (token, secret) = tokens.create(new(), &Access::Everyone, 0).unwrap();
+        let good = fs::read(file.path()).unwrap();
+        fs::remove_file(file.path()).unwrap();
+        for _ in 0..2 {
+            let error = tokens.create(new(), &Access::Everyone, 0).unwrap_err();
+            assert!(matches!(error, ChangeError::File(FileError::Gone(_))), "{error}");
+            assert!(error.to_string().contains("put it back"), "{error}");
+            assert!(tokens.revoke_jwt("a".parse().unwrap(), None, 0).is_err());
+            assert!(!file.path().exists() && is_let_in(&tokens, &secret));
+            assert_eq!(tokens.list().unwrap(), std::slice::from_ref(&token));
+            tokens.look();
+        }
+        fs::write(file.path(), good).unwrap();
+        tokens.create(new(), &Access::Everyone, 0).unwrap();
+        assert!(is_let_in(&tokens, &secret));
+        assert_eq!(tokens.list().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_revoked_json_web_token_stays_so_while_the_list_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let tokens = Tokens::open(file.clone(), None).unwrap();
+        tokens.revoke_jwt("a".parse().unwrap(), None, 0).unwrap();
+        fs::remove_file(file.path()).unwrap();
+        assert!(tokens.create(new(), &Access::Everyone, 0).is_err());
+        assert_eq!(tokens.revoked().unwrap().len(), 1);
+        assert!(!file.path().exists());
+    }
+
+    #[test]
+    fn where_nothing_is_in_force_a_list_that_is_gone_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = TokenFile::at(dir.path().join("tokens.json"));
+        let tokens = Tokens::open(file.clone(), None).unwrap();
+        let (token, _) = tokens.create(new(), &Access::Everyone, 0).unwrap();
+        tokens.revoke(&token.id, &Access::Everyone).unwrap();
+        fs::remove_file(file.path()).unwrap();
+        let (_, secret) = tokens.create(new(), &Access::Everyone, 0).unwrap();
+        assert!(is_let_in(&tokens, &secret));
     }
 
     #[test]
@@ -387,7 +455,7 @@ mod tests {
         // A list of the next version cannot be read by this one.
         let next: Registry = serde_json::from_str(r#"{"version":3,"tokens":[]}"#).unwrap();
         let revoked = tokens.change(|registry| {
-            let token = registry.revoke(&token.id)?;
+            let token = registry.revoke(&token.id, &Access::Everyone)?;
             *registry = next.clone();
             Ok(token)
         });
@@ -395,11 +463,11 @@ mod tests {
         assert!(matches!(error, ChangeError::NotInForce(_)), "{error}");
         assert!(error.to_string().contains("restart the server"), "{error}");
         assert!(is_let_in(&tokens, &secret));
-        let again = tokens.revoke(&token.id).unwrap_err();
+        let again = tokens.revoke(&token.id, &Access::Everyone).unwrap_err();
         assert!(matches!(again, ChangeError::File(_)), "{again}");
         let unknown = |_: &mut Registry| Err::<Token, _>(TokenError::Unknown("t".to_owned()));
         fs::write(file.path(), Registry::default().text().unwrap()).unwrap();
-        let gone = tokens.revoke(&token.id).unwrap_err();
+        let gone = tokens.revoke(&token.id, &Access::Everyone).unwrap_err();
         assert!(matches!(gone, ChangeError::Token(TokenError::Unknown(_))), "{gone}");
         assert!(!is_let_in(&tokens, &secret), "what was answered is in force");
         assert!(tokens.change(unknown).is_err());
@@ -415,7 +483,10 @@ mod tests {
         let jwt = || Some((KeySource::One(path.clone()), rules.clone()));
         assert!(matches!(Tokens::open(file.clone(), jwt()), Err(LoadError::NoKeys(_))));
         fs::write(&path, "short").unwrap();
-        assert!(matches!(Tokens::open(file.clone(), jwt()), Err(LoadError::Keys { .. })));
+        let error = Tokens::open(file.clone(), jwt()).unwrap_err();
+        assert!(matches!(error, LoadError::Keys { .. }));
+        let error = format!("{:#}", anyhow::Error::from(error));
+        assert_eq!(error.matches("the secret has 5 bytes").count(), 1, "{error}");
         fs::write(&path, SECRET).unwrap();
         let tokens = Tokens::open(file, jwt()).unwrap();
         // exp is in the year 2065, and the secret is the one above.

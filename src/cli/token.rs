@@ -267,13 +267,16 @@ impl Revoke {
             return Ok(());
         }
         let file = self.place.file();
-        file.change(|registry| match &self.jti {
+        match &self.jti {
+            // A server that knows only an issuer's tokens has no list until one of them is revoked.
             Some(jti) => {
-                let (now_ms, ends) = (SystemClock.now_ms(), self.expires_at());
-                registry.revoke_jwt(jti.clone(), ends, now_ms).map(drop)
+                let now_ms = SystemClock.now_ms();
+                let ends = self.expires_at(now_ms);
+                let revoke = |list: &mut Registry| list.revoke_jwt(jti.clone(), ends, now_ms);
+                file.change_in_folder(revoke).map(drop)?;
             }
-            None => registry.revoke(&what).map(drop),
-        })?;
+            None => file.change_known(|list| list.revoke(&what, &Access::Everyone)).map(drop)?,
+        }
         notice(&format!(
             "{what}: revoked in {}; a server that runs with it ends within a second what it has \
              opened, and says in its log where it cannot read the file",
@@ -282,13 +285,13 @@ impl Revoke {
         Ok(())
     }
 
-    fn expires_at(&self) -> Option<u64> {
-        self.expires.map(|span| SystemClock.now_ms().saturating_add(millis(span)))
+    fn expires_at(&self, now_ms: u64) -> Option<u64> {
+        self.expires.map(|span| now_ms.saturating_add(millis(span)))
     }
 
     fn revoked_jwt(&self) -> Option<RevokeJwt> {
         let jti = self.jti.as_ref()?.to_string();
-        Some(RevokeJwt { jti, expires_at: self.expires_at() })
+        Some(RevokeJwt { jti, expires_at: self.expires_at(SystemClock.now_ms()) })
     }
 }
 
@@ -299,7 +302,9 @@ impl One {
             None => {
                 let now_ms = SystemClock.now_ms();
                 let file = self.place.file();
-                file.change(|registry| registry.approve(&self.id, &Access::Everyone, now_ms))?;
+                file.change_known(|registry| {
+                    registry.approve(&self.id, &Access::Everyone, now_ms)
+                })?;
             }
         }
         notice(&format!("{}: approved", self.id));

@@ -183,6 +183,7 @@ async fn a_json_web_token_opens_what_its_scopes_say_and_nothing_without_them() {
         (json!(["write:sessions/*"]), 200),
         (json!("write:sessions/other"), 404),
         (json!("openid"), 404),
+        (json!("write:sessions/s write:a*"), 401),
         (json!(7), 401),
     ] {
         let token = jwt(&json!({"aud": "log", "exp": exp, "scope": scope}));
@@ -228,6 +229,7 @@ async fn an_admin_grants_no_more_than_they_have() {
         (json!({}), 422, "invalid_body"),
         (json!([]), 422, "invalid_body"),
         (json!({"scopes": ["own:a"]}), 422, "invalid_body"),
+        (json!({"scopes": ["read:sessions/a*"]}), 422, "invalid_body"),
         (json!({"scopes": ["read:a"], "worker": "w1"}), 422, "invalid_body"),
         (json!({"worker": "*"}), 422, "invalid_body"),
         (json!({"scopes": ["read:sessions/a"], "actor": "u1"}), 422, "invalid_body"),
@@ -239,6 +241,44 @@ async fn an_admin_grants_no_more_than_they_have() {
     }
     let answer = server.ask("DELETE", "/api/tokens/tok_x", Some(tenant), Value::Null).await;
     assert_eq!(answer.code(), "token_not_found");
+}
+
+#[tokio::test]
+async fn an_admin_revokes_no_more_than_they_could_grant() {
+    let server = Asking::new();
+    let (all, _) = made(&file(&server.dir), &["admin:**"]);
+    let (small, _) = made(&file(&server.dir), &["read:a/b"]);
+    let some = server.create(json!({"scopes": ["admin:__server/tokens", "read:a/*"]})).await;
+    let (own, some) = (text(&some["id"]), text(&some["secret"]));
+    for (id, status) in [(&*all, 403), (&small, 200), (own, 200)] {
+        let uri = format!("/api/tokens/{id}");
+        let answer = server.ask("DELETE", &uri, Some(some), Value::Null).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let says = "you may not revoke a token that opens admin:**";
+        assert!(status == 200 || answer.text().contains(says), "{}", answer.text());
+    }
+    let uri = format!("/api/tokens/{all}");
+    let answer = server.ask("DELETE", &uri, Some(&server.root), Value::Null).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_token_made_while_the_list_is_gone_would_end_the_others_and_is_not_made() {
+    let server = Asking::new();
+    let list = async || server.ask("GET", "/api/tokens", Some(&server.root), Value::Null).await;
+    server.create(json!({"scopes": ["read:a"]})).await;
+    let before = list().await.json();
+    let path = file(&server.dir).path().to_owned();
+    let good = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let asked = json!({"scopes": ["read:b"]});
+    let refused = server.ask("POST", "/api/tokens", Some(&server.root), asked.clone()).await;
+    assert_eq!((refused.status.as_u16(), &*refused.code()), (503, "unavailable"));
+    assert!(!path.exists());
+    assert_eq!(list().await.json(), before);
+    std::fs::write(&path, good).unwrap();
+    let made = server.ask("POST", "/api/tokens", Some(&server.root), asked).await;
+    assert_eq!(made.status, 201, "{}", made.text());
 }
 
 #[tokio::test]
@@ -301,7 +341,7 @@ async fn a_server_hears_of_a_change_in_the_file() {
     let running = served(&dir, clock.clone()).await;
     let client = Client::builder(running.url()).token(root).build().unwrap();
     client.tokens().await.unwrap();
-    file(&dir).change(|registry| registry.revoke(&id)).unwrap();
+    file(&dir).change(|registry| registry.revoke(&id, &Access::Everyone)).unwrap();
     let heard = async {
         while !is_refused(client.tokens().await) {
             clock.advance(Duration::from_millis(500));

@@ -52,6 +52,7 @@ fn a_token_is_made_shown_once_and_revoked() {
 fn a_json_web_token_is_revoked_by_its_jti_in_the_file_and_listed() {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("data");
+    fs::create_dir(&data).unwrap();
     let revoked = || ndjson(&text(&token(&data, "list --revoked --json").stdout));
     let output = token(&data, "revoke --jti 6f1c --expires 1h");
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -63,6 +64,33 @@ fn a_json_web_token_is_revoked_by_its_jti_in_the_file_and_listed() {
     assert!((0..1_000).contains(&(time("revokedAt") + 3_600_000 - time("expiresAt"))), "{list:?}");
     assert_eq!((&list[1]["jti"], list[1].get("expiresAt")), (&"7a2d".into(), None));
     assert!(listed(&data).is_empty());
+}
+
+#[test]
+fn a_folder_that_was_mistyped_is_named_and_not_made() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("dtaa");
+    for args in ["revoke tok_1", "approve tok_1", "revoke --jti 6f1c", "list"] {
+        let output = token(&data, args);
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains("dtaa"), "{args}: {said}");
+        assert!(!data.exists(), "{args}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_once_and_with_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let key = dir.path().join("key.pem");
+    fs::write(&key, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    let serve = |args: &str| {
+        let mut command = scrollback(&format!("serve --data-dir {} {args}", dir.path().display()));
+        text(&command.arg("--jwt-key").arg(&key).output().unwrap().stderr)
+    };
+    let said = serve("--listen 127.0.0.1:0 --jwt-audience log");
+    assert_eq!(said.matches("has to hold a PUBLIC KEY").count(), 1, "{said}");
+    let said = serve("--listen localhost:0");
+    assert!(said.contains("such as 127.0.0.1:4437"), "{said}");
 }
 
 #[test]

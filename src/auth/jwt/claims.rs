@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::{Actor, Digest, Grant, Jti, Rights, Scopes, Worker},
+    auth::{Actor, Digest, Grant, Jti, Rights, Scope, ScopeError, Scopes, Worker},
     limits,
 };
 
@@ -69,6 +69,9 @@ pub enum JwtError {
     /// A claim is not there, or not of its kind.
     #[error("its claim {0:?} is missing, or not what it has to be")]
     Claim(String),
+    /// A scope of ours that would open nothing.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
     /// It is over.
     #[error("it has expired")]
     Expired,
@@ -133,9 +136,8 @@ impl Rules {
             let actor = worker.actor();
             return Ok((Rights::Worker(Arc::clone(worker.name())), Some(actor)));
         }
-        // Issuers put scopes of others beside ours: those mean nothing here.
         let scopes = texts(claims.reached(&self.scope_claim)?, &self.scope_claim)?.into_iter();
-        let scopes: Vec<_> = scopes.filter_map(|text| text.parse().ok()).collect();
+        let scopes: Vec<_> = scopes.filter_map(ours).collect::<Result<_, _>>()?;
         if scopes.len() > limits::SCOPES_MAX {
             return Err(wrong(&self.scope_claim));
         }
@@ -186,6 +188,15 @@ impl Claims {
             };
         }
         Ok(found)
+    }
+}
+
+/// A scope of ours. Issuers put those of others beside them, which mean nothing here; one that was meant
+/// for us, and opens less than whoever wrote it believes, is told of.
+fn ours(text: &str) -> Option<Result<Scope, ScopeError>> {
+    match text.parse() {
+        Err(ScopeError::Right(_) | ScopeError::Paths { .. }) => None,
+        scope => Some(scope),
     }
 }
 

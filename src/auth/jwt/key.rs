@@ -261,6 +261,12 @@ impl Keys {
         if keys.is_empty() { Err(KeyError::Empty) } else { Ok(Self(keys)) }
     }
 
+    /// Whether one of them is a secret, with which tokens can be signed as well as checked.
+    #[must_use]
+    pub fn have_secret(&self) -> bool {
+        self.0.iter().any(|key| matches!(key.material, Material::Secret(_)))
+    }
+
     /// These keys, as they were where they were among `before`; the others of those are revoked.
     pub(super) fn keeping(mut self, before: &Self) -> Self {
         for old in &before.0 {

@@ -15,7 +15,7 @@ use ring::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::{Right, Rights, Verdict, access::Access};
+use crate::auth::{Right, Rights, Scope, Verdict, access::Access};
 
 const NOW_MS: u64 = 1_795_200_000_000;
 const NOW: u64 = NOW_MS / 1_000;
@@ -176,6 +176,7 @@ fn the_key_says_what_is_checked_and_the_token_does_not() {
 fn a_claim_that_is_wrong_or_missing_opens_nothing() {
     let claim = |name: &str| JwtError::Claim(name.to_owned());
     let many: Vec<_> = (0..65).map(|n| format!("read:s/{n}")).collect();
+    let star = JwtError::Scope("write:a/b-*".parse::<Scope>().unwrap_err());
     for (changes, error) in [
         (json!({"exp": null}), claim("exp")),
         (json!({"exp": "tomorrow"}), claim("exp")),
@@ -202,6 +203,7 @@ fn a_claim_that_is_wrong_or_missing_opens_nothing() {
         (json!({"jti": "a".repeat(257)}), claim("jti")),
         (json!({"scope": {"a": 1}}), claim("scope")),
         (json!({"scope": ["read:a", 7]}), claim("scope")),
+        (json!({"scope": "read:a/* write:a/b-*"}), star),
         (json!({"scope": many}), claim("scope")),
         (json!({"scrollback_worker": "*"}), claim("scrollback_worker")),
         (json!({"scrollback_worker": ["w1"]}), claim("scrollback_worker")),
@@ -282,6 +284,19 @@ fn set(kids: &[&str]) -> Keys {
     });
     let keys: Vec<_> = keys.collect();
     Keys::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn only_some_keys_are_secrets() {
+    for (file, is_secret) in [(SECRET, true), (RSA_PUBLIC, false), (ED25519_PUBLIC, false)] {
+        assert_eq!(Keys::one(Key::parse(file).unwrap()).have_secret(), is_secret);
+    }
+    let k = BASE64.encode(SECRET);
+    let x = BASE64.encode(ed25519().public_key().as_ref());
+    let public = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+    let set = |keys: Value| Keys::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+    assert!(!set(json!([public])).have_secret());
+    assert!(set(json!([public, {"kty": "oct", "k": k}])).have_secret());
 }
 
 #[test]

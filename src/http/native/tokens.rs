@@ -76,9 +76,9 @@ async fn revoke_jwt(State(app): State<Arc<App>>, request: Request) -> Result<Res
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fail> {
-    let (tokens, _) = admitted(&app, &request)?;
+    let (tokens, by) = admitted(&app, &request)?;
     let id = id_of(request).await?;
-    let token = aside(move || tokens.revoke(&id)).await??;
+    let token = aside(move || tokens.revoke(&id, &by)).await??;
     tracing::info!(token = %token.id, "a token was revoked");
     json(&TokenBody::from(&token))
 }
@@ -175,7 +175,7 @@ impl From<TokenError> for Fail {
             | TokenError::Jti
             | TokenError::Over
             | TokenError::Lasts => Code::InvalidBody,
-            TokenError::Beyond(_) => Code::Forbidden,
+            TokenError::Beyond(_) | TokenError::RevokeBeyond(_) => Code::Forbidden,
             TokenError::Unknown(_) | TokenError::NoWorker(_) => Code::TokenNotFound,
             TokenError::TooMany | TokenError::TooManyRevoked => Code::TooManyTokens,
             TokenError::NoRandom(_) => Code::Internal,
