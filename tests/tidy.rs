@@ -371,6 +371,29 @@ fn the_documents_name_only_files_that_are_there() {
     none("files that documents name and that are not there", &wrong);
 }
 
+#[test]
+fn no_document_has_a_place_that_was_to_be_filled() {
+    let mut wrong = Vec::new();
+    for (name, text) in documents() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let place = placeholder(line).map(|place| format!("{name}:{number}: %{place}%"));
+            wrong.extend(place);
+        }
+    }
+    none("places that were to be filled", &wrong);
+    assert_eq!(placeholder("as fast as %TABLE% says"), Some("TABLE"));
+    for line in ["50% of A% and 20%", "%% %a% %A1%", "a%20B%20c"] {
+        assert_eq!(placeholder(line), None, "{line}");
+    }
+}
+
+/// The name between two `%`, in capitals, that a script was to put something in place of.
+fn placeholder(line: &str) -> Option<&str> {
+    let is_name = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_uppercase());
+    let inner = line.split_once('%')?.1.rsplit_once('%')?.0;
+    inner.split('%').find(is_name)
+}
+
 fn is_our_path(word: &str) -> bool {
     let ours = ["src/", "tests/", "benches/", "examples/", "docs/", "fixtures/"];
     ours.iter().any(|folder| word.starts_with(folder)) && !word.contains(['*', '<', '{', '…', 'N'])
