@@ -1,15 +1,26 @@
 //! Pages in a browser, against a server that asks nobody who they are.
 
-use scrollback::{http::App, server::Settings};
+use scrollback::{http::App, server::Settings, wire::paths};
 
 use crate::{
     access::Guarded,
+    documented,
     socket::{exchange, settings, start_as},
     util::TestApp,
 };
 
 fn request(method: &str, uri: &str, headers: &str) -> String {
     format!("{method} {uri} HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n{headers}\r\n")
+}
+
+/// The route of each address that these tests ask for.
+fn route_of(uri: &str) -> &str {
+    match uri {
+        "/api/sessions/s/end" => paths::SESSION_END,
+        "/api/close/a" => paths::CLOSE,
+        "/v1/stream/a" => paths::PROTOCOL_STREAM,
+        as_it_is => as_it_is,
+    }
 }
 
 #[tokio::test]
@@ -37,8 +48,12 @@ async fn a_page_writes_only_where_its_origin_is_named_or_of_this_machine() {
                 let request = request.header("host", "log.internal:4437").header("origin", origin);
                 app.send(request.body(axum::body::Body::empty()).unwrap())
             };
-            let refused = ask("POST").await.code() == "forbidden";
+            let answer = ask("POST").await;
+            let refused = answer.code() == "forbidden";
             assert_eq!(refused, !is_let_in, "POST {uri} from {origin:?}");
+            let route = route_of(uri);
+            let lacks = documented::lacks(route, "POST", answer.status.as_u16(), &answer.code());
+            assert_eq!(lacks, None, "{}", answer.shown());
             assert_ne!(ask("GET").await.status, 403, "GET {uri} from {origin:?}");
         }
     }
@@ -101,9 +116,12 @@ async fn a_server_on_loopback_answers_under_no_name_that_somebody_points_at_it()
         ("evil.example:4437", "403"),
         ("127.0.0.1.evil.example", "403"),
     ] {
-        for uri in ["/api/sessions", "/healthz"] {
+        for uri in ["/api/sessions", "/", "/healthz", "/readyz", "/version", "/openapi.json"] {
             let headers = format!("host: {host}\r\n");
             let answer = exchange(&server, &request("GET", uri, &headers)).await;
+            let code = if status == "403" { "forbidden" } else { "" };
+            let lacks = documented::lacks(route_of(uri), "GET", status.parse().unwrap(), code);
+            assert_eq!(lacks, None);
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{uri} at {host}: {answer}");
         }
     }

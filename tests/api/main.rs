@@ -16,6 +16,7 @@ mod bodies;
 mod channels;
 mod commands;
 mod debug;
+mod documented;
 mod errors;
 mod events;
 mod follow;

@@ -17,6 +17,8 @@ pub(super) const PATH: &[Code] = &[Code::InvalidPath];
 /// The stream is not there.
 pub(super) const STREAM: &[Code] =
     &[Code::InvalidPath, Code::StreamNotFound, Code::StreamGone, Code::Unavailable];
+/// Whoever may not see the stream is told that it is not there, where it could be created too.
+pub(super) const HIDDEN: &[Code] = &[Code::StreamNotFound];
 /// The query is wrong.
 pub(super) const QUERY: &[Code] = &[Code::InvalidParameter];
 /// What is read is not there, or cannot be read.
@@ -53,8 +55,9 @@ pub(super) const APPEND: &[Code] = &[
 /// What every operation can be answered with, by its code; those that this server does not have yet
 /// are passed over.
 const ALWAYS: &[&str] = &["unauthenticated", "forbidden", "too_many_requests", "internal"];
-/// The same where no token is asked for.
-const ALWAYS_PUBLIC: &[&str] = &["too_many_requests", "internal"];
+/// The same where no token is asked for. Forbidden is what comes under a name that somebody else may
+/// point at the server.
+const ALWAYS_PUBLIC: &[&str] = &["forbidden", "too_many_requests", "internal"];
 
 /// The answers that say what went wrong, by status.
 pub(super) fn answers(codes: &[Code], is_public: bool) -> BTreeMap<u16, Response> {

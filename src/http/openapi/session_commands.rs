@@ -11,7 +11,7 @@ use utoipa::{
 
 use super::{
     operation::Op,
-    problems::{APPEND, BODY, JSON, PATH, PLACE, WRITE},
+    problems::{APPEND, BODY, HIDDEN, JSON, PATH, PLACE, WRITE},
 };
 use crate::wire::{
     code::Code,
@@ -197,6 +197,6 @@ fn command<T: ToSchema>(
 ) -> Op {
     Op::new(method, path, id, summary)
         .body::<T>(example)
-        .fails(&[PATH, BODY, JSON, APPEND, PLACE, WRITE])
+        .fails(&[HIDDEN, PATH, BODY, JSON, APPEND, PLACE, WRITE])
         .fails(&[&[Code::InvalidBody, Code::InvalidEvent]])
 }

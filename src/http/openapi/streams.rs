@@ -6,7 +6,7 @@ use utoipa::openapi::HttpMethod::{Delete, Get, Post, Put};
 use super::{
     operation::{Op, Said, query},
     parameters::{append, filters, from_offset, from_timestamp, last_event_id, live, projections},
-    problems::{APPEND, BODY, EVENTS, JSON, LIVE, PATH, PLACE, QUERY, STREAM, WRITE},
+    problems::{APPEND, BODY, EVENTS, HIDDEN, JSON, LIVE, PATH, PLACE, QUERY, STREAM, WRITE},
     schemas::{self, count, either, flag, form, line, number, offset, text, whole, words},
 };
 use crate::{
@@ -63,7 +63,7 @@ fn streams() -> Vec<Op> {
             .or_no_body()
             .answers::<StreamBody>(201, "It was created.")
             .answers::<StreamBody>(200, "It was there, made in the same way.")
-            .fails(&[PATH, BODY, JSON, WRITE])
+            .fails(&[HIDDEN, PATH, BODY, JSON, WRITE])
             .fails(&[&[Code::InvalidBody, Code::StreamExists, Code::StreamGone]]),
         Op::new(Get, paths::STREAM, "showStream", "A stream as it stands")
             .answers::<StreamBody>(200, "The stream.")
@@ -93,7 +93,7 @@ fn message() -> Op {
         .takes(append())
         .body_in(wire::JSON, schemas::named("NewEvent"), "message", event)
         .answers::<AppendAnswer>(200, "It is on the disk.")
-        .fails(&[QUERY, PATH, BODY, JSON, APPEND, WRITE])
+        .fails(&[HIDDEN, QUERY, PATH, BODY, JSON, APPEND, WRITE])
         .fails(&[&[Code::OffsetMismatch, Code::InvalidEvent]])
 }
 
@@ -130,7 +130,7 @@ fn appends(path: &'static str, id: &'static str, of: &str) -> Op {
             "They are on the disk. The form is that of the \
             body: for one event, for an array, for NDJSON.",
         )
-        .fails(&[QUERY, PATH, BODY, JSON, APPEND, WRITE])
+        .fails(&[HIDDEN, QUERY, PATH, BODY, JSON, APPEND, WRITE])
         .fails(&[&[Code::OffsetMismatch, Code::InvalidEvent, Code::EmptyBatch]])
 }
 

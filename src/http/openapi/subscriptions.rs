@@ -42,6 +42,7 @@ fn subscriptions() -> Vec<Op> {
             .fails(&[PATH, BODY, TAKES, WRITE])
             .fails(&[&[
                 Code::WebhookUrlRejected,
+                Code::SubscriptionNotFound,
                 Code::SubscriptionExists,
                 Code::TooManySubscriptions,
             ]]),

@@ -10,13 +10,16 @@ use scrollback::{auth::Guard, wire::paths};
 
 use super::{
     grant, scoped,
-    socket::{Told, Wire, ask, serve},
+    socket::{Told, Wire, serve},
     table::{
         Need::{self, Any, OwnToken, Public, Read, Server, Subscription, Write},
         Row, SUBSCRIPTION, rows,
     },
 };
-use crate::util::{NOW_MS, TestApp};
+use crate::{
+    documented,
+    util::{NOW_MS, TestApp},
+};
 
 /// A server with the session and the subscription, or with nothing.
 async fn server(filled: bool) -> (std::net::SocketAddr, Guard, TestApp) {
@@ -38,6 +41,18 @@ async fn server(filled: bool) -> (std::net::SocketAddr, Guard, TestApp) {
         }
     }
     (addr, guard, app)
+}
+
+/// The answer to a request. Where it is one of the table, the document of the interface has it.
+async fn ask(addr: std::net::SocketAddr, token: &str, asked: (&str, &str, &str)) -> Told {
+    let told = super::socket::ask(addr, token, asked).await;
+    let rows = rows();
+    if let Some((route, method, ..)) = rows.iter().find(|row| (row.1, row.2) == (asked.0, asked.1))
+    {
+        let lacks = documented::lacks(route, method, told.status, &told.code());
+        assert_eq!(lacks, None, "the document of the interface, of {told:?}");
+    }
+    told
 }
 
 /// The answer of the guard, and of nobody behind it.
