@@ -40,7 +40,7 @@ impl BodyRoom {
 
 /// A body as it comes in.
 pub(super) struct Incoming<'a> {
-    body: Body,
+    body: &'a mut Body,
     clock: &'a dyn Clock,
     pace: Pace,
     /// Bytes that came since the pace was looked at. It is where a piece has to be waited for: what
@@ -49,12 +49,12 @@ pub(super) struct Incoming<'a> {
 }
 
 impl<'a> Incoming<'a> {
-    pub(super) fn new(body: Body, clock: &'a dyn Clock) -> Self {
+    pub(super) fn new(body: &'a mut Body, clock: &'a dyn Clock) -> Self {
         Self { body, clock, pace: Pace::WHOLE, unpaced: 0 }
     }
 
     /// A body that may go on for as long as its writer has something to say.
-    pub(super) fn ndjson(body: Body, clock: &'a dyn Clock) -> Self {
+    pub(super) fn ndjson(body: &'a mut Body, clock: &'a dyn Clock) -> Self {
         Self { pace: Pace::NDJSON, ..Self::new(body, clock) }
     }
 
@@ -66,7 +66,7 @@ impl<'a> Incoming<'a> {
         let came = std::mem::take(&mut self.unpaced);
         let left = self.pace.left(came, self.clock.now_ms()).ok_or_else(too_slow)?;
         let piece = tokio::select! {
-            piece = piece(&mut self.body) => piece?,
+            piece = piece(self.body) => piece?,
             () = self.clock.sleep(left.min(limits::BODY_IDLE_TIMEOUT)) => {
                 return Err(if left < limits::BODY_IDLE_TIMEOUT { too_slow() } else { silent() });
             }
@@ -77,7 +77,7 @@ impl<'a> Incoming<'a> {
 
     /// The next piece, if it is there.
     pub(super) fn ready(&mut self) -> Option<Result<Option<Bytes>, Fail>> {
-        let piece = piece(&mut self.body).now_or_never()?;
+        let piece = piece(self.body).now_or_never()?;
         if let Ok(Some(piece)) = &piece {
             self.unpaced += piece.len();
         }
@@ -148,7 +148,11 @@ fn bounded(body: Bytes) -> Result<Bytes, Fail> {
 async fn piece(body: &mut Body) -> Result<Option<Bytes>, Fail> {
     loop {
         match body.frame().await {
-            None => return Ok(None),
+            None => {
+                // Nobody may ask it again; what is empty says that it is at its end.
+                *body = Body::empty();
+                return Ok(None);
+            }
             Some(Err(error)) => {
                 let message = format!("the body did not come whole: {error}; send it again");
                 return Err(Fail::new(Code::IncompleteBody, message));

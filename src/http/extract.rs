@@ -57,7 +57,7 @@ pub(super) async fn path_params(parts: &mut Parts) -> Result<Vec<String>, Fail> 
 pub(super) async fn whole_body(
     app: &App,
     extensions: &Extensions,
-    body: Body,
+    body: &mut Body,
 ) -> Result<Bytes, Fail> {
     let body = Incoming::new(body, &**app.log().clock()).whole(app.body_room()).await?;
     access::holds(app, extensions)?;

@@ -8,8 +8,9 @@ use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
+    body::Body,
     extract::Request,
-    http::Method,
+    http::{Method, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -18,7 +19,6 @@ use tower::{Service, ServiceBuilder, service_fn};
 use tracing::{Instrument as _, Span};
 
 pub(crate) use self::rates::{Network, Open};
-use self::seen::Seen;
 pub use self::{
     access::PUBLIC,
     host::{Host, NoHost, Room},
@@ -26,6 +26,7 @@ pub use self::{
     rates::{Allowance, RateLimits},
     state::App,
 };
+use self::{error::Fail, seen::Seen, unread::Line};
 use crate::{log::StreamPath, wire::paths};
 
 mod access;
@@ -54,6 +55,7 @@ mod state;
 mod subscriptions;
 #[cfg(feature = "otlp")]
 mod traceparent;
+mod unread;
 
 /// The service that answers every request. A defect in a handler costs one request, not the
 /// connection's neighbours.
@@ -94,25 +96,43 @@ async fn answer(app: &App, mut router: Router, mut request: Request) -> Response
         Ok(()) => rates::admit(app, &mut request).await,
         over => over,
     };
-    if let Err(over) = admitted {
-        return rates::refused(app, over, request).await;
+    let refused =
+        admitted.map(|()| access::stranger(app, &request).or_else(|| foreign::page(app, &request)));
+    let (parts, mut body) = request.into_parts();
+    let refused = match refused {
+        Ok(refused) => refused.map(Fail::into_response),
+        Err(over) => Some(rates::refused(app, over, &parts.extensions, &mut body).await),
+    };
+    if let Some(refused) = refused {
+        return Line::of(&parts).answer(refused, &mut body).await;
     }
-    let refused = access::stranger(app, &request).or_else(|| foreign::page(app, &request));
-    if let Some(fail) = refused {
-        return fail.into_response();
+    if let Some(answered) = appended(app, &parts, &mut body).await {
+        return match answered {
+            Ok(response) => response,
+            Err(fail) => Line::of(&parts).answer(fail.into_response(), &mut body).await,
+        };
     }
-    let path = request.uri().path();
-    if request.method() == Method::POST {
-        let session = || paths::plain_session(path).map(StreamPath::session);
-        let stream = || paths::plain_events(path).map(StreamPath::parse);
-        if let Some(stream) = session().or_else(stream) {
-            return native::append::to_stream(app, stream, request).await;
-        }
-        if let Some(stream) = paths::plain_stream(path).map(StreamPath::parse) {
-            return protocol::append::to_stream(app, stream, request).await;
-        }
+    let (request, lent) = unread::lend(parts, body);
+    let response = router.call(request).await.unwrap_or_else(|never| match never {});
+    match lent {
+        Some((line, lent)) => line.answer(response, &mut lent.back()).await,
+        None => response,
     }
-    router.call(request).await.unwrap_or_else(|never| match never {})
+}
+
+/// The answer to an append whose path says all by itself; `None` where the router is to be asked.
+async fn appended(app: &App, parts: &Parts, body: &mut Body) -> Option<Result<Response, Fail>> {
+    if parts.method != Method::POST {
+        return None;
+    }
+    let path = parts.uri.path();
+    let session = || paths::plain_session(path).map(StreamPath::session);
+    let events = || paths::plain_events(path).map(StreamPath::parse);
+    if let Some(stream) = session().or_else(events) {
+        return Some(native::append::to_stream(app, stream, parts, body).await);
+    }
+    let stream = paths::plain_stream(path).map(StreamPath::parse)?;
+    Some(protocol::append::to_stream(app, stream, parts, body).await)
 }
 
 fn router(app: Arc<App>) -> Router {

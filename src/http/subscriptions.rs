@@ -196,12 +196,12 @@ async fn asked<T: DeserializeOwned>(
     request: Request,
     right: Option<Right>,
 ) -> Result<(String, Parts, T), Fail> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let id = id_of(&mut parts).await?;
     if let Some(right) = right {
         access::subscription(app, &access::of(&parts.extensions), right, &id)?;
     }
-    let body = whole_body(app, &parts.extensions, body).await?;
+    let body = whole_body(app, &parts.extensions, &mut body).await?;
     if kind(&parts.headers)? != BodyKind::Json {
         return Err(unsupported("this route takes one JSON object"));
     }

@@ -48,6 +48,7 @@ mod text;
 mod tls;
 mod tokens;
 mod unix;
+mod unread;
 mod util;
 mod views;
 mod vocabulary;

@@ -6,7 +6,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
     http::request::Parts,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -32,7 +32,7 @@ pub(in crate::http) async fn message(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Fail> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let params = Params::of(&parts.uri)?;
     let id = params.get("sessionId")?.ok_or_else(|| {
         wrong("sessionId", "is missing; it says which session the message belongs to")
@@ -45,7 +45,7 @@ pub(in crate::http) async fn message(
     if kind(&parts.headers)? != Kind::Json {
         return Err(unsupported("this route takes one message"));
     }
-    let body = whole_body(&app, &parts.extensions, body).await?;
+    let body = whole_body(&app, &parts.extensions, &mut body).await?;
     one(To { app: &app, path: &path, access: &access }, &body, Form::Message, asked).await
 }
 
@@ -54,26 +54,23 @@ pub(in crate::http) async fn to_path(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Fail> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Write).await?;
     let access = access::of(&parts.extensions);
-    events(To { app: &app, path: &path, access: &access }, &parts, body).await
+    events(To { app: &app, path: &path, access: &access }, &parts, &mut body).await
 }
 
 /// The same again, of a stream that is known already.
 pub(in crate::http) async fn to_stream(
     app: &App,
     stream: Result<StreamPath, PathError>,
-    request: Request,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let appended = async {
-        let path = stream?;
-        let access = access::of(&parts.extensions);
-        access::allow(app, &access, Right::Write, &path).await?;
-        events(To { app, path: &path, access: &access }, &parts, body).await
-    };
-    appended.await.unwrap_or_else(Fail::into_response)
+    parts: &Parts,
+    body: &mut Body,
+) -> Result<Response, Fail> {
+    let path = stream?;
+    let access = access::of(&parts.extensions);
+    access::allow(app, &access, Right::Write, &path).await?;
+    events(To { app, path: &path, access: &access }, parts, body).await
 }
 
 /// Where events go, and who sends them.
@@ -115,7 +112,7 @@ impl Asked {
     }
 }
 
-async fn events(to: To<'_>, parts: &Parts, body: Body) -> Result<Response, Fail> {
+async fn events(to: To<'_>, parts: &Parts, body: &mut Body) -> Result<Response, Fail> {
     let asked = Asked::of(&Params::of(&parts.uri)?)?;
     match kind(&parts.headers)? {
         Kind::Ndjson => {

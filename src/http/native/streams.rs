@@ -73,9 +73,9 @@ pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Fail> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Write).await?;
-    let body = whole_body(&app, &parts.extensions, body).await?;
+    let body = whole_body(&app, &parts.extensions, &mut body).await?;
     let creation = if body.is_empty() {
         StreamSpec::json().into()
     } else {

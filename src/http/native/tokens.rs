@@ -112,11 +112,11 @@ async fn id_of(request: Request) -> Result<String, Fail> {
 
 /// What the body asks for.
 async fn asked<T: DeserializeOwned>(app: &App, request: Request) -> Result<T, Fail> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     if kind(&parts.headers)? != Kind::Json {
         return Err(unsupported("this route takes one JSON object"));
     }
-    let body = whole_body(app, &parts.extensions, body).await?;
+    let body = whole_body(app, &parts.extensions, &mut body).await?;
     serde_json::from_slice(&body).map_err(|error| {
         Fail::new(Code::InvalidBody, format!("the body is not what this route takes: {error}"))
     })

@@ -32,31 +32,28 @@ pub(in crate::http) async fn append(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Fail> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Write).await?;
-    to_path(&app, &path, &parts, body).await
+    to_path(&app, &path, &parts, &mut body).await
 }
 
 /// The same, to a stream that is known already.
 pub(in crate::http) async fn to_stream(
     app: &App,
     stream: Result<StreamPath, PathError>,
-    request: Request,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let appended = async {
-        let path = stream?;
-        access::allow(app, &access::of(&parts.extensions), Right::Write, &path).await?;
-        to_path(app, &path, &parts, body).await
-    };
-    appended.await.unwrap_or_else(Fail::into_response)
+    parts: &Parts,
+    body: &mut Body,
+) -> Result<Response, Fail> {
+    let path = stream?;
+    access::allow(app, &access::of(&parts.extensions), Right::Write, &path).await?;
+    to_path(app, &path, parts, body).await
 }
 
 async fn to_path(
     app: &App,
     path: &StreamPath,
     parts: &Parts,
-    body: Body,
+    body: &mut Body,
 ) -> Result<Response, Fail> {
     let headers = &parts.headers;
     let (close, producer) = (closes(headers)?, producer(headers)?);

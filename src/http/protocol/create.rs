@@ -31,7 +31,7 @@ pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, Fail> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let path = stream_path(&app, &mut parts, Right::Write).await?;
     let (closed, mut expiry) = (closes(&parts.headers)?, expiry(&parts.headers)?);
     let fork = fork(&parts.headers)?;
@@ -50,7 +50,7 @@ pub(in crate::http) async fn create(
     let inherited = source.map(|source| source.content_type.to_string());
     let content_type =
         content_type(&parts.headers)?.or(inherited).unwrap_or_else(|| OCTET_STREAM.to_owned());
-    let body = whole_body(&app, &parts.extensions, body).await?;
+    let body = whole_body(&app, &parts.extensions, &mut body).await?;
     let records = records(&content_type, &body)?;
     if content_type == JSON {
         access::vouch(&access, false, records.iter().map(|record| &**record))?;

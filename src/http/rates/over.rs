@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::{
-    extract::Request,
-    http::{HeaderValue, header::RETRY_AFTER},
+    body::Body,
+    http::{Extensions, HeaderValue, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 
@@ -111,14 +111,19 @@ fn seconds(wait: Duration) -> u64 {
 /// The answer to a request that is not let in. Who does not heed it gets it late: refusing would
 /// else be what the server does all day. Its body is taken in up to a bound, so that a
 /// client which is still sending gets to see the answer.
-pub(in crate::http) async fn refused(app: &App, over: Over, request: Request) -> Response {
+pub(in crate::http) async fn refused(
+    app: &App,
+    over: Over,
+    extensions: &Extensions,
+    body: &mut Body,
+) -> Response {
     let Some(limiter) = app.limiter() else { return Response::default() };
     app.log().metrics().limit(over.limit.into());
     let clock = app.log().clock();
-    if let Some(pause) = limiter.refusal(&Sender::of(request.extensions()), clock.now_ms()) {
+    if let Some(pause) = limiter.refusal(&Sender::of(extensions), clock.now_ms()) {
         clock.sleep(pause).await;
     }
-    Incoming::new(request.into_body(), &**clock).leave().await;
+    Incoming::new(body, &**clock).leave().await;
     over.fail(limiter).into_response()
 }
 

@@ -194,10 +194,10 @@ impl<T> Asked<T> {
 async fn body_of<T: DeserializeOwned>(
     app: &App,
     parts: &Parts,
-    body: axum::body::Body,
+    mut body: axum::body::Body,
     needs: Body,
 ) -> Result<T, Fail> {
-    let body = whole_body(app, &parts.extensions, body).await?;
+    let body = whole_body(app, &parts.extensions, &mut body).await?;
     if body.is_empty() && needs == Body::Optional {
         return read_text("{}").map_err(read::invalid);
     }
