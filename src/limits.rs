@@ -8,6 +8,11 @@ pub use self::{access::*, connections::*};
 mod access;
 mod connections;
 
+/// Threads that wait for the disk, for names and for long work on states. What reads are found by
+/// and decoded to stays with the thread that did it: hundreds of them took 1.7 GB and the processor
+/// from writers. Who holds one for long has a bound, and leaves others a third of them at the
+/// least: [`WEBHOOK_LOOKUPS_AT_ONCE`], [`REPLAYS_AT_ONCE`], [`BACKUPS_MAX`]. The rest waits in order.
+pub const BLOCKING_THREADS_MAX: usize = 16;
 /// One event or record. Larger things belong in a file with a link to it: every reader gets a
 /// record whole.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
@@ -281,6 +286,9 @@ pub const WEBHOOK_URL_BYTES_MAX: usize = 2_048;
 pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Time for a connection to a webhook to come about.
 pub const WEBHOOK_CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Names of webhooks that are looked up at once: each takes a thread of [`BLOCKING_THREADS_MAX`],
+/// for as long as the resolver of the system likes to wait for one that does not answer.
+pub const WEBHOOK_LOOKUPS_AT_ONCE: usize = 4;
 /// How long subscriptions wait after the log has refused a record of theirs.
 pub const SUBSCRIPTION_PAUSE: Duration = Duration::from_secs(1);
 

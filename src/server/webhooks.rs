@@ -4,7 +4,12 @@
 //! again, each address its name stands for is checked when the connection is made, no redirect is
 //! followed, and no proxy of the environment is used.
 
-use std::net::SocketAddr;
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    vec,
+};
 
 use anyhow::Context;
 use bytes::BytesMut;
@@ -14,6 +19,7 @@ use reqwest::{
     header::CONTENT_TYPE,
     redirect,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     limits,
@@ -42,7 +48,7 @@ impl Webhooks {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Guarded { targets })
+            .dns_resolver(Guarded::new(targets, by_system))
             .connect_timeout(limits::WEBHOOK_CONNECT_WITHIN)
             .user_agent(concat!("scrollback/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -84,19 +90,42 @@ fn missed(error: impl std::error::Error + Send + Sync + 'static) -> Missed {
     Missed(format!("{:#}", anyhow::Error::new(error)))
 }
 
-/// Names are looked up by the system, and stand only for addresses that may be called.
+/// Names stand only for addresses that may be called.
 #[derive(Debug)]
 struct Guarded {
     targets: Targets,
+    look_up: LookUp,
+    turns: Arc<Semaphore>,
+}
+
+/// Looks a name up. It may take as long as it likes.
+type LookUp = fn(&str) -> io::Result<vec::IntoIter<SocketAddr>>;
+
+fn by_system(name: &str) -> io::Result<vec::IntoIter<SocketAddr>> {
+    (name, 0).to_socket_addrs()
+}
+
+impl Guarded {
+    fn new(targets: Targets, look_up: LookUp) -> Self {
+        let turns = Arc::new(Semaphore::new(limits::WEBHOOK_LOOKUPS_AT_ONCE));
+        Self { targets, look_up, turns }
+    }
 }
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let targets = self.targets;
+        let (targets, look_up, turns) = (self.targets, self.look_up, Arc::clone(&self.turns));
         Box::pin(async move {
             let name = name.as_str().to_owned();
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = allowed(&name, found, targets);
+            let turn = turns.acquire_owned().await?;
+            let asked = name.clone();
+            // Nothing ends a lookup before its time, so the turn lasts as long as the thread.
+            let looking = tokio::task::spawn_blocking(move || {
+                let found = look_up(&asked);
+                drop(turn);
+                found
+            });
+            let allowed = allowed(&name, looking.await??, targets);
             if allowed.is_empty() {
                 return Err(format!("{name} stands for no address that may be called").into());
             }
@@ -119,6 +148,8 @@ fn allowed(
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::{Condvar, Mutex};
+
     use super::*;
 
     #[tokio::test]
@@ -158,5 +189,29 @@ mod tests {
         let own = allowed("localhost", found(), Targets::Localhost);
         assert_eq!(own, ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()]);
         assert_eq!(allowed("localhost", found(), Targets::Public).len(), 1);
+    }
+
+    /// Whether [`stuck`] may answer.
+    static ANSWERS: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+    fn stuck(_: &str) -> io::Result<vec::IntoIter<SocketAddr>> {
+        let (answers, changed) = &ANSWERS;
+        changed.wait_while(&mut answers.lock(), |answers| !*answers);
+        by_system("93.184.215.14")
+    }
+
+    #[tokio::test]
+    async fn lookups_that_nobody_waits_for_any_more_still_count_until_they_end() {
+        let guarded = Guarded::new(Targets::Public, stuck);
+        let resolve = || guarded.resolve("worker.example".parse().unwrap());
+        for _ in 0..limits::WEBHOOK_LOOKUPS_AT_ONCE {
+            assert!(futures_util::poll!(resolve()).is_pending());
+        }
+        assert_eq!(guarded.turns.available_permits(), 0, "the threads are taken");
+        let mut next = resolve();
+        assert!(futures_util::poll!(&mut next).is_pending());
+        *ANSWERS.0.lock() = true;
+        ANSWERS.1.notify_all();
+        assert_eq!(next.await.unwrap().count(), 1);
     }
 }

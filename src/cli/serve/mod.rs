@@ -13,10 +13,13 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use self::{asking::Asking, rates::Rates, reach::Reach, told::Told};
-use crate::server::{
-    self,
-    settings::{Settings, parse_span},
-    telemetry,
+use crate::{
+    limits,
+    server::{
+        self,
+        settings::{Settings, parse_span},
+        telemetry,
+    },
 };
 
 mod asking;
@@ -94,7 +97,10 @@ impl Serve {
 }
 
 fn start(settings: Settings) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()?;
     let telemetry = telemetry::install(&settings, runtime.handle())?;
     let ended = runtime.block_on(async { server::run(settings, server::signals()?).await });
     telemetry.stop();
@@ -111,6 +117,12 @@ fn read_file(path: &Path) -> Result<Settings> {
 mod tests {
     use super::*;
     use crate::server::settings::LogFormat;
+
+    #[test]
+    fn work_that_holds_a_thread_for_long_leaves_some_to_reads() {
+        let long = limits::WEBHOOK_LOOKUPS_AT_ONCE + limits::REPLAYS_AT_ONCE + limits::BACKUPS_MAX;
+        assert!(3 * (limits::BLOCKING_THREADS_MAX - long) >= limits::BLOCKING_THREADS_MAX);
+    }
 
     #[test]
     fn what_was_typed_wins_over_the_file_and_the_file_over_the_defaults() {
