@@ -16,7 +16,7 @@ use super::{
     error::Fail,
     host::{Host, NoHost},
     protocol::catch_up::Damaged,
-    rates::{self, Limiter, Place, RateLimits},
+    rates::{self, Limiter, OrderReads, Place, RateLimits},
 };
 use crate::{
     auth::{Access, Guard, Tokens},
@@ -47,6 +47,7 @@ pub struct App {
     readers: AtomicUsize,
     readers_max: usize,
     limiter: Option<Arc<Limiter>>,
+    order_reads: OrderReads,
     origins: Vec<String>,
     names: Option<Vec<String>>,
     scheme: &'static str,
@@ -80,6 +81,7 @@ impl App {
             readers: AtomicUsize::new(0),
             readers_max: limits::LIVE_READERS_MAX,
             limiter: None,
+            order_reads: OrderReads::default(),
             origins: Vec::new(),
             names: None,
             scheme: "http",
@@ -181,6 +183,11 @@ impl App {
     /// The limits on those who use it, where they are in force.
     pub(super) fn limiter(&self) -> Option<&Arc<Limiter>> {
         self.limiter.as_ref()
+    }
+
+    /// Reads in commit order that lie far behind.
+    pub(super) fn order_reads(&self) -> &OrderReads {
+        &self.order_reads
     }
 
     /// The same in a process that tells of itself.

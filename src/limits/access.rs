@@ -43,12 +43,22 @@ pub const OWNERS_KNOWN_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_ad
 pub const EXPIRY_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Streams that one listing looks at for a token that may read few of them: what takes a second.
 pub const LIST_LOOKED_AT_MAX: usize = 50_000;
-/// Records that a live read of many streams looks at for the holder of a token without sending
-/// them, before it pauses: who may read few streams comes by all of them …
+/// Records that live reads of many streams look at without sending them, before they pause: who may
+/// read few streams comes by all of them. What was there before a read began counts for its token,
+/// or its address, however often it comes again …
 pub const ORDER_PASSED_OVER_MAX: usize = 20_000;
 /// … and how long it pauses. That makes 200,000 in a second, twice what is ever appended, so that
 /// such a reader keeps up.
 pub const ORDER_PAUSE: Duration = Duration::from_millis(100);
+/// Records that such a read lies behind at most without waiting for its turn: two pages, which is
+/// where whoever keeps up is …
+pub const ORDER_FAR: u64 = 2_000;
+/// … and pages that are read at once for those who lie further behind: a quarter of
+/// [`super::BLOCKING_THREADS_MAX`], so that other reads find a thread …
+pub const ORDER_READS_AT_ONCE: usize = 4;
+/// … and how long one waits for its turn before it reads without: who has the turns then has a
+/// client that takes nothing, and such a client keeps no others from reading.
+pub const ORDER_TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// Requests of one token, or one address, in a second: many times what people cause, and a small
 /// part of what a server can do, so that no one of them takes it all.
@@ -81,8 +91,8 @@ pub const RATE_CONNECTIONS: u64 = 2_500;
 pub const RATE_REFUSALS_PER_SECOND: u64 = 20;
 /// … and how long such an answer takes: a connection gets one in this time.
 pub const RATE_REFUSED_PAUSE: Duration = Duration::from_secs(1);
-/// Addresses, tokens, and pairs of both, that are remembered, some 150 bytes each: 30 MiB where an
-/// attacker fills all three.
+/// Addresses, tokens, pairs of both, and readers in commit order, that are remembered, some 150
+/// bytes each: 40 MiB where an attacker fills all four.
 pub const RATE_KEYS_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(65_535);
 /// A body of known length up to this is counted whole, and not as it comes.
 pub const RATE_WHOLE_BYTES: u64 = 64 * 1024;

@@ -26,6 +26,7 @@ use crate::{
         error::Fail,
         extract::{event_stream, path_params},
         params::{Params, wrong},
+        rates::Pace,
         state::Seat,
     },
     limits,
@@ -121,6 +122,9 @@ fn follow(
     let told_until = if at == Position(0) { tail } else { at };
     let access = access::of(&parts.extensions);
     let over = access::over(&app, &access, None);
+    let now_ms = app.log().clock().now_ms();
+    let is_limited = app.limiter().is_some();
+    let pace = app.order_reads().pace(&parts.extensions, at < tail, is_limited, now_ms);
     let live = Live {
         app,
         access,
@@ -131,7 +135,8 @@ fn follow(
         moved,
         stays,
         caught_up: false,
-        passed_over: 0,
+        began_until: tail,
+        pace,
         _seat: seat,
     };
     Ok(event_stream(frames(live, over, opening)))
@@ -194,8 +199,9 @@ struct Live {
     moved: watch::Receiver<Position>,
     stays: bool,
     caught_up: bool,
-    /// Records that were looked at for it and not sent, since it last paused.
-    passed_over: usize,
+    /// The last record that there was when it began.
+    began_until: Position,
+    pace: Pace,
     _seat: Seat,
 }
 
@@ -243,19 +249,13 @@ impl Live {
             self.pause().await;
             let tail = *self.moved.borrow_and_update();
             if tail > self.at {
-                let limit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
-                match self.app.log().read_order(self.at, limit).await {
-                    Ok(page) => match self.readable(page).await {
-                        Ok(page) => match self.wanted(page, tail) {
-                            Some(sent) => return sent,
-                            None => {
-                                // Many pages may hold nothing for this client.
-                                tokio::task::yield_now().await;
-                                continue;
-                            }
-                        },
-                        Err(error) => return self.failed(&error),
-                    },
+                match self.page(tail).await {
+                    Ok(Some(sent)) => return sent,
+                    Ok(None) => {
+                        // Many pages may hold nothing for this client.
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
                     Err(error) => return self.failed(&error),
                 }
             }
@@ -274,15 +274,26 @@ impl Live {
         }
     }
 
-    /// Waits where much was looked at for the holder of a token and little sent: who may read few
-    /// streams would else have the server read the order of all of them as fast as it can. Dropped
-    /// meanwhile, the next call waits again.
-    async fn pause(&mut self) {
-        let is_over = self.passed_over >= limits::ORDER_PASSED_OVER_MAX;
-        if is_over && matches!(self.access, Access::Holder(_)) {
-            self.app.log().clock().sleep(limits::ORDER_PAUSE).await;
-            self.passed_over = 0;
+    /// Waits where much was looked at and little sent: who may read, or wants, few streams would
+    /// else have the server read the order of all of them as fast as it can. Dropped meanwhile, the
+    /// next call waits for the rest.
+    async fn pause(&self) {
+        let clock = self.app.log().clock();
+        if let Some(wait) = self.pace.wait(clock.now_ms()) {
+            clock.sleep(wait).await;
         }
+    }
+
+    /// What the next page holds for this client, if anything.
+    async fn page(&mut self, tail: Position) -> Result<Option<Sent>, ReadError> {
+        let app = Arc::clone(&self.app);
+        let is_far = tail.0.saturating_sub(self.at.0) > limits::ORDER_FAR;
+        // Not held while it pauses, or while the page waits for its client.
+        let _turn = if is_far { app.order_reads().turn(&**app.log().clock()).await } else { None };
+        let limit = PageLimit { records: limits::PAGE_RECORDS, bytes: limits::PAGE_BYTES };
+        let page = app.log().read_order(self.at, limit).await?;
+        let page = self.readable(page).await?;
+        Ok(self.wanted(page, tail))
     }
 
     /// What of a page the client may read; the rest was never there for it. Of what was removed and
@@ -307,6 +318,7 @@ impl Live {
         let next = if next > self.at { next } else { tail };
         // Positions have gaps, and streams that were deleted are not in the page.
         let passed = usize::try_from(next.0.saturating_sub(self.at.0)).unwrap_or(usize::MAX);
+        let is_backlog = self.at < self.began_until;
         self.at = next;
         let mut frames = Frames::default();
         let first = told.first().map_or(self.at.0, |told| told.record.position.0 - 1);
@@ -334,7 +346,9 @@ impl Live {
             };
             frames.told(record.position.0, path, &stored);
         }
-        self.passed_over += passed.min(limits::PAGE_RECORDS).saturating_sub(sent);
+        let unsent = passed.min(limits::PAGE_RECORDS).saturating_sub(sent);
+        let now_ms = self.app.log().clock().now_ms();
+        self.app.order_reads().passed(&mut self.pace, unsent, is_backlog, now_ms);
         any.then(|| Sent { bytes: frames.finish(), is_end: false })
     }
 

@@ -29,11 +29,13 @@ use crate::{
 
 mod begins;
 mod gcra;
+mod order;
 mod over;
 mod paced;
 mod settings;
 mod table;
 
+pub(super) use self::order::{OrderReads, Pace};
 use self::over::{Limit, Whose};
 pub(super) use self::over::{Over, refused};
 

@@ -183,3 +183,32 @@ async fn who_may_read_little_has_the_order_read_for_them_piece_by_piece_and_miss
     let mut live = guarded.follow("root", uri).await;
     while !live.frame().await.unwrap().contains("caught-up") {}
 }
+
+#[tokio::test]
+async fn who_comes_again_at_the_beginning_waits_for_what_was_passed_over_for_them_before() {
+    let guarded = Guarded::new();
+    guarded.scopes("reader", &["read:mine"]);
+    guarded.scopes("neighbour", &["read:mine"]);
+    guarded.done("root", "POST", "/api/events/mine", EVENT).await;
+    let events = format!("[{}]", vec![EVENT; 1_000].join(","));
+    for _ in 0..limits::ORDER_PASSED_OVER_MAX.div_ceil(1_000) + 3 {
+        guarded.done("root", "POST", "/api/events/others", &events).await;
+    }
+    let uri = "/api/events?channels=*&cursor=0";
+    let is_mine = |frame: Option<String>| frame.unwrap().contains("\"stream\":\"mine\"");
+    let mut live = guarded.follow("reader", uri).await;
+    assert!(is_mine(live.frame().await));
+    for _ in 0..100 {
+        assert!(live.is_quiet().await, "it pauses");
+    }
+    drop(live);
+    let mut again = guarded.follow("reader", uri).await;
+    for _ in 0..100 {
+        assert!(again.is_quiet().await, "it comes to what is paused");
+    }
+    assert!(is_mine(guarded.follow("neighbour", uri).await.frame().await));
+    let mut at_the_end = guarded.follow("reader", "/api/events?channels=*").await;
+    assert!(at_the_end.frame().await.unwrap().contains("caught-up"), "it passes over nothing");
+    guarded.app.clock.advance(limits::ORDER_PAUSE);
+    assert!(is_mine(again.frame().await));
+}
