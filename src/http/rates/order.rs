@@ -165,7 +165,7 @@ mod tests {
     fn from(address: &str) -> Extensions {
         let address: IpAddr = address.parse().unwrap();
         let mut extensions = Extensions::new();
-        extensions.insert(Peer(Some(address)));
+        extensions.insert(Peer::Address(address));
         extensions
     }
 
