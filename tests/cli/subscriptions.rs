@@ -48,14 +48,22 @@ impl Worker {
         format!("http://{}/hook", self.0.local_addr().unwrap())
     }
 
-    /// The next call, which comes however long it takes.
+    /// The next call, which comes however long it takes. One whose server was killed before it
+    /// had sent the head is none.
     fn call(&self) -> Call {
-        let (socket, _) = self.0.accept().unwrap();
-        let mut reader = BufReader::new(socket.try_clone().unwrap());
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
-        }
+        let (socket, mut reader, head) = loop {
+            let (socket, _) = self.0.accept().unwrap();
+            let mut reader = BufReader::new(socket.try_clone().unwrap());
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                if !matches!(reader.read_line(&mut head), Ok(1..)) {
+                    break;
+                }
+            }
+            if head.ends_with("\r\n\r\n") {
+                break (socket, reader, head);
+            }
+        };
         let head = head.to_ascii_lowercase();
         let length = head.split("content-length: ").nth(1).unwrap().split('\r').next().unwrap();
         let mut body = vec![0; length.parse().unwrap()];
