@@ -56,3 +56,23 @@ fn bound(addr: SocketAddr) -> std::io::Result<TcpSocket> {
     tcp.bind(addr)?;
     Ok(tcp)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_each_connection_the_system_holds_little() {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let doors = Doors::of(&Settings { listen, ..Settings::default() }).await.unwrap();
+        let (tcp, _) = doors.open().unwrap();
+        let (client, accepted) =
+            tokio::join!(TcpStream::connect(tcp.local_addr().unwrap()), tcp.accept());
+        let (accepted, _) = accepted.unwrap();
+        let held = SockRef::from(&accepted).tcp_notsent_lowat().unwrap();
+        assert_eq!(held, limits::SOCKET_UNSENT_BYTES);
+        drop(client);
+    }
+}
